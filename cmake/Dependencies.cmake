@@ -1,0 +1,15 @@
+# Every third-party library, all from Debian 12's packages, as SYSTEM includes.
+# `./dev` installs them from the table of packages in that script.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(nng REQUIRED)
+pkg_check_modules(PROTOBUF_C REQUIRED IMPORTED_TARGET libprotobuf-c>=1.4)
+pkg_check_modules(GIT2 REQUIRED IMPORTED_TARGET libgit2>=1.5)
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium>=1.0.18)
+pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd>=1.5)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+pkg_check_modules(FYAML REQUIRED IMPORTED_TARGET libfyaml)
+find_program(PROTOC_C protoc-c REQUIRED)

@@ -1,0 +1,74 @@
+#include "common/base/pb.h"
+
+#include "common/base/mem.h"
+
+#include <stdbool.h>
+
+struct capped {
+	ProtobufCAllocator allocator;
+	size_t left;
+};
+
+/* Freed memory is not given back to the cap: unpacking frees next to nothing. */
+static void *capped_alloc(void *data, size_t size)
+{
+	struct capped *capped = data;
+	if (size > capped->left)
+		return NULL;
+	capped->left -= size;
+	return malloc(size ? size : 1);
+}
+
+static void capped_free(void *data, void *p)
+{
+	(void)data;
+	free(p);
+}
+
+int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufCMessage **ret,
+	struct err *err)
+{
+	if (in.len > PB_WIRE_MAX)
+		return err_set(err, ERR_LIMIT, "%s of %zu bytes, at most %d are accepted",
+			desc->short_name, in.len, PB_WIRE_MAX);
+	struct capped capped = { { capped_alloc, capped_free, NULL }, PB_HEAP_MAX };
+	capped.allocator.allocator_data = &capped;
+	ProtobufCMessage *message =
+		protobuf_c_message_unpack(desc, &capped.allocator, in.len, in.data);
+	if (!message)
+		return err_set(err, ERR_INVALID, "malformed %s message of %zu bytes",
+			desc->short_name, in.len);
+	*ret = message;
+	return 0;
+}
+
+int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
+	ProtobufCMessage **ret, struct err *err)
+{
+	ProtobufCMessage *message = NULL;
+	if (pb_unpack(desc, in, &message, err) < 0)
+		return -1;
+	struct buf again = { 0 };
+	pb_pack(message, &again);
+	/* Unknown fields are re-emitted where protobuf-c kept them, so count them too. */
+	bool same = again.len == in.len && (in.len == 0 || memcmp(again.data, in.data, in.len) == 0);
+	buf_release(&again);
+	if (!same || message->n_unknown_fields) {
+		pb_free(message);
+		return err_set(err, ERR_INVALID, "%s is not in canonical form", desc->short_name);
+	}
+	*ret = message;
+	return 0;
+}
+
+void pb_free(ProtobufCMessage *message)
+{
+	if (message)
+		protobuf_c_message_free_unpacked(message, NULL);
+}
+
+void pb_pack(const ProtobufCMessage *message, struct buf *out)
+{
+	size_t size = protobuf_c_message_get_packed_size(message);
+	out->len += protobuf_c_message_pack(message, buf_reserve(out, size));
+}

@@ -1,0 +1,74 @@
+/* A manifest: the sorted list of (path, mode, size, BLAKE2b-256) of a release; its digest is
+ * the release's name.
+ *
+ * Invariant of a finished manifest: paths strictly ascending as unsigned bytes; each path passes
+ * manifest_path_check; no path is both a file and a directory of another; modes are one of
+ * MANIFEST_FILE, MANIFEST_EXEC, MANIFEST_LINK. Directories are implied (empty ones do not exist,
+ * as in git). Two spellings of a manifest do not exist: equal trees have equal digests. */
+#pragma once
+
+#include "common/base/digest.h"
+#include "common/base/err.h"
+#include "common/base/buf.h"
+
+enum manifest_mode { /* git's own numbers */
+	MANIFEST_FILE = 0100644,
+	MANIFEST_EXEC = 0100755,
+	MANIFEST_LINK = 0120000, /* content is the target */
+};
+
+enum {
+	MANIFEST_PATH_MAX = 4095,
+	MANIFEST_NAME_MAX = 255,
+	MANIFEST_DEPTH_MAX = 128,
+	MANIFEST_ENTRIES_MAX = 1000 * 1000,
+	MANIFEST_WIRE_MAX = 256 * 1024 * 1024,
+};
+
+struct manifest_entry {
+	const char *path; /* NUL-terminated bytes, any encoding; owned by the manifest */
+	uint32_t path_len;
+	enum manifest_mode mode;
+	uint64_t size;
+	struct digest digest; /* of the content; of a link, of its target */
+};
+
+struct manifest {
+	struct manifest_entry *entries;
+	size_t count;
+	uint64_t bytes; /* sum of sizes */
+	struct digest digest;
+	/* private arena of paths */
+	struct manifest_arena *arena;
+};
+
+/* Build: add in any order, then finish (sorts, checks, digests). Path is copied. */
+int manifest_add(struct manifest *m, const char *path, size_t path_len, enum manifest_mode mode,
+	uint64_t size, const struct digest *digest, struct err *err);
+int manifest_finish(struct manifest *m, struct err *err);
+void manifest_release(struct manifest *m);
+
+/* The wire and disk form (specified in manifest.c and docs/protocol.md). The digest of a
+ * manifest is the BLAKE2b-256 of this form. */
+void manifest_encode(const struct manifest *m, struct buf *out);
+/* Foreign bytes: every invariant is checked, memory is bounded by the input's size.
+ * ERR_INVALID names the path (escaped) and the rule. */
+int manifest_decode(struct bytes in, struct manifest *ret, struct err *err);
+
+/* The rules for a path: relative, no empty, "." or ".." component, no ".git" component (also
+ * not in other case, nor as HFS/NTFS would fold it), names and depth within limits, no NUL. */
+int manifest_path_check(const char *path, size_t len, struct err *err);
+/* A link's target must stay inside the release: not absolute, never climbs above the root,
+ * judged from the directory of `path`. */
+int manifest_link_check(const char *path, const char *target, size_t target_len, struct err *err);
+/* A directory prefix of `path` must not be a link of the same manifest: checked by finish. */
+
+/* Binary search; NULL if not there. */
+const struct manifest_entry *manifest_find(const struct manifest *m, const char *path);
+
+/* Walk two manifests side by side; each difference once, in path order. old or new is NULL for
+ * an addition or removal. Stops at the first non-zero return and returns it. */
+typedef int manifest_diff_fn(const struct manifest_entry *old, const struct manifest_entry *new_,
+	void *user);
+int manifest_diff(const struct manifest *old, const struct manifest *new_, manifest_diff_fn *fn,
+	void *user);
