@@ -1,0 +1,50 @@
+/* A service and the driver that runs it: one ops table a driver, one explicit registry.
+ *
+ * All ops are asynchronous on the core's libuv loop and never block it: `done` comes later, once,
+ * on the loop, never from inside the call. One operation at a time for each service. */
+#pragma once
+
+#include "agent/core/store.h"
+#include "fairlead/v1/local.pb-c.h"
+
+#include <uv.h>
+
+struct service_context {
+	uv_loop_t *loop;
+	const struct store *store;
+	const char *shim_path;   /* the fairlead-shim program */
+	int may_change_user;     /* 0: the agent is not root; services run as its own user */
+};
+
+/* Borrowed status; err->code is ERR_NONE when it worked. */
+typedef void service_done_fn(void *user, const Fairlead__V1__ServiceStatus *status,
+	const struct err *err);
+
+struct service_ops {
+	const char *name; /* ServicePlan.driver */
+	/* ERR_CONFIG when this host cannot run the plan (no such user, no such command in the
+	 * release …). Called while preparing; touches nothing. May block briefly on disk. */
+	int (*check)(const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
+		const char *release_path, struct err *err);
+	/* Start from the release; done when the process exists (or could not be started). Not
+	 * idempotent: the caller has stopped the old one. */
+	int (*start)(const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
+		const struct digest *release, service_done_fn *done, void *user, struct err *err);
+	/* Signal, wait stop_timeout_ms, kill the whole group; done when nothing of it is left.
+	 * Idempotent: a service that is not there is stopped. */
+	int (*stop)(const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
+		service_done_fn *done, void *user, struct err *err);
+	/* Idempotent. `plan` may hold nothing but the name. */
+	int (*status)(const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
+		service_done_fn *done, void *user, struct err *err);
+	/* The newest log file, opened for reading. */
+	int (*open_log)(const struct service_context *context, const char *service, int *ret_fd,
+		struct err *err);
+};
+
+/* The driver of that name; NULL if this agent has none. */
+const struct service_ops *service_ops_find(const char *driver);
+
+/* The last `lines` lines (at most 64 KiB) of an open log file, escaped line by line (text_escape), for
+ * a failure report. May block on disk briefly. */
+int service_log_tail(int fd, unsigned lines, struct buf *ret, struct err *err);

@@ -1,0 +1,59 @@
+/* fairlead.yaml: what is deployed and how, compiled for one environment.
+ *
+ * Strict: unknown keys are errors with the nearest known one; every message is
+ * "file:line: key.path: what is wrong; what to write". Immutable once loaded. Durations are ms,
+ * sizes bytes. Every string is owned by the config; lists are NULL-terminated. */
+#pragma once
+
+#include "common/base/err.h"
+#include "fairlead/v1/command.pb-c.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct app_rule {
+	char **match;                     /* patterns, coordinator/plan/pattern.h */
+	Fairlead__V1__ActionClass class;
+	char **services;                  /* empty: all */
+	unsigned line;                    /* of fairlead.yaml, 0 for a built-in rule */
+};
+
+struct app_service {
+	char *name;
+	char *hosts;      /* label selector; "" for every host */
+	Fairlead__V1__ActionClass restart_on; /* APP_ONLY (default) or FULL_RESTART: leave it below that */
+	/* What is sent: name, driver, process, probes, stop; `action` is set by the plan. */
+	Fairlead__V1__ServicePlan *plan;
+	unsigned line;
+};
+
+enum app_strategy { APP_STRATEGY_ALL };                 /* later: rolling, canary */
+enum app_unreachable { APP_UNREACHABLE_FAIL, APP_UNREACHABLE_SKIP };
+enum app_on_failure { APP_ON_FAILURE_ROLLBACK_ALL, APP_ON_FAILURE_ROLLBACK_HOST };
+
+struct app_config {
+	char *path;          /* as named in messages */
+	char *app;
+	char *environment;   /* the one chosen */
+	unsigned keep_releases;
+	struct app_rule *rules;
+	size_t rule_count;
+	bool builtin_rules;
+	char **shared_dirs, **shared_files;
+	struct app_service *services;
+	size_t service_count;
+	enum app_strategy strategy;
+	unsigned max_failures;
+	enum app_unreachable unreachable;
+	enum app_on_failure on_failure;
+	uint64_t confirm_timeout_ms;
+	uint64_t activate_timeout_ms;
+	uint64_t lease_ms;
+};
+
+/* environment NULL: the only one, or ERR_USAGE that lists them; without an `environments` section
+ * every name is accepted and NULL means "production". ERR_CONFIG otherwise; what this version does not
+ * have yet (compose, systemd, hooks, migrations …) is an error that says so, never ignored. */
+int app_config_load(const char *path, const char *environment, struct app_config *ret,
+	struct err *err);
+void app_config_release(struct app_config *config);
