@@ -4,7 +4,7 @@
  * on the loop, never from inside the call. One operation at a time for each service. */
 #pragma once
 
-#include "agent/core/store.h"
+#include "agent/store/store.h"
 #include "fairlead/v1/local.pb-c.h"
 
 #include <uv.h>
