@@ -6,7 +6,7 @@
  * dies (a probe that was under way then fails with its answer "probe worker died"). */
 #pragma once
 
-#include "agent/core/service.h"
+#include "agent/service/service.h"
 
 struct prober;
 /* probe_path: the fairlead-probe program; probe_user: to run it as, NULL for the core's own. */
