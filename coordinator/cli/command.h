@@ -14,11 +14,11 @@ enum option_kind { OPTION_FLAG, OPTION_STRING };
 /* One row of a verb's option table; ends with an empty row. Values land in struct options by
  * offset, so a row is the only place an option is described. */
 struct option_row {
-	const char *name;     /* "type", for --type */
-	char letter;          /* 'e' for -e, 0 for none */
+	const char *name; /* "type", for --type */
+	char letter;      /* 'e' for -e, 0 for none */
 	enum option_kind kind;
-	const char *value;    /* "auto|full|app-only|no-restart"; NULL for a flag */
-	size_t offset;        /* into struct options */
+	const char *value; /* "auto|full|app-only|no-restart"; NULL for a flag */
+	size_t offset;     /* into struct options */
 	const char *help;
 };
 
@@ -27,21 +27,28 @@ struct options {
 	const char *directory, *config, *fleet, *environment, *limit, *key, *ledger;
 	const char *to, *from, *type, *tail, *out, *count, *revision_from, *actor, *plan_file;
 	bool json, yes, verbose, quiet, dry_run, follow, force, allow_dirty, retry_bad, help;
-	char **args;          /* positional */
+	bool version, man;
+	char **args; /* positional, argv compacted */
 	int arg_count;
 };
 
 struct command {
 	const char *name;
-	const char *args;     /* "[RELEASE]", "" for none */
+	const char *args; /* "[RELEASE]", "" for none */
 	int args_min, args_max;
-	const char *summary;  /* one line, no full stop */
-	const char *details;  /* paragraphs for --help and the man page; NULL for none */
+	const char *summary; /* one line, no full stop */
+	const char *details; /* paragraphs for --help and the man page; NULL for none */
 	const struct option_row *options; /* besides the common ones */
-	/* Returns the exit status (DESIGN "What people see"). Prints its results to stdout; a failure
-	 * is left in *err for main to show, and the return value is then ignored if err->code is set. */
+	/* Returns the exit status (table in help.c). Prints its results to stdout; a failure is
+	 * left in *err for main to show, and the return value is then ignored if err->code is set.
+	 * Runs in options->directory already; sodium_init() has been called. */
 	int (*run)(const struct options *options, struct err *err);
 };
 
 extern const struct command *const commands[]; /* NULL-terminated, in the order of help */
 extern const struct option_row common_options[];
+
+/* One per cmd_<verb>.c; commands.c lists them. */
+extern const struct command command_help;
+extern const struct command command_key;
+extern const struct command command_version;

@@ -1,0 +1,28 @@
+#include "coordinator/cli/help.h"
+
+#include "common/base/mem.h"
+#include "common/base/text.h"
+
+const struct command *const commands[] = {
+	&command_key,
+	&command_version,
+	&command_help,
+	NULL,
+};
+
+const struct command *command_find(const char *name, struct err *err)
+{
+	const char *names[ARRAY_LEN(commands)] = {0};
+	for (size_t i = 0; commands[i]; i++) {
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+		names[i] = commands[i]->name;
+	}
+	const char *nearest = text_nearest(name, names);
+	err_set(err, ERR_USAGE, "'%s' is not a verb of fairlead", name);
+	if (nearest)
+		err_hint(err, "Did you mean `fairlead %s`?", nearest);
+	else
+		err_hint(err, "`fairlead --help` lists the verbs.");
+	return NULL;
+}
