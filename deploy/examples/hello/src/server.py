@@ -29,10 +29,10 @@ def count_visit():
 
 def health():
     """What /health answers: without its place for the counter the page is not worth serving."""
-    release = RELEASE.name[:12]
+    about = {"release": RELEASE.name[:12], "pid": os.getpid()}
     if "{visits}" not in PAGE:
-        return 503, {"status": "error", "release": release, "reason": "page.html has no {visits}"}
-    return 200, {"status": "ok", "release": release}
+        return 503, {"status": "error", **about, "reason": "page.html has no {visits}"}
+    return 200, {"status": "ok", **about}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,90 @@
+"""The agent comes and goes; services stay, and a deployment is never left half done."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+
+from lab import children, process_alive, wait_until
+
+ENDINGS = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
+
+
+@ENDINGS
+def test_services_survive_the_agent_and_it_takes_the_next_deployment(deployed, how):
+    host, pid = deployed.host, deployed.host.pid
+    host.stop(how)
+    assert host.pid == pid
+    host.start()
+    assert host.pid == pid
+    deployed.fairlead("status").exits(0).says(str(pid))
+    deployed.repo.commit({"README.md": "# still here\n"})
+    deployed.deploy().exits(0).says("NO_RESTART")
+    assert host.pid == pid
+    deployed.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
+    deployed.repo.commit()
+    deployed.deploy().exits(0)
+    assert host.pid != pid and "Hello again" in host.get()[1]
+
+
+@ENDINGS
+def test_an_agent_that_ends_while_activating_ends_on_a_verified_release(deployed, how):
+    host, before = deployed.host, deployed.host.release
+    deployed.repo.replace("fairlead.yaml", "min_healthy: 200ms", "min_healthy: 2s")
+    deployed.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
+    deployed.repo.commit()
+    _, deployment = deployed.popen("deploy")
+    wait_until(lambda: host.release != before, "the switch")
+    host.stop(how)
+    _, err = deployment.communicate(timeout=60)
+    assert deployment.returncode not in (0, None), err
+    host.start()
+
+    def settled():
+        status = deployed.fairlead("status", "--json").exits(0)
+        return "running\": {" not in status.out and host.get("/health")[0] == 200 and status
+    wait_until(settled, "the host has settled")
+    text = "Hello from Fairlead" if host.release == before else "Hello again"
+    assert text in host.get()[1]
+    assert host.health["release"] == host.release[:12]
+    deployed.repo.commit({"README.md": "# next\n"})
+    deployed.deploy("--retry-bad").exits(0)
+
+
+def test_a_service_that_crashes_is_started_again(deployed):
+    host, pid = deployed.host, deployed.host.pid
+    # SIGKILL, so that the exit counts as a failure.
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: host.get("/health")[0] == 200 and host.pid != pid, "a new process")
+
+
+def test_a_service_that_crashes_while_the_agent_is_away_is_started_again(deployed):
+    host, pid = deployed.host, deployed.host.pid
+    host.stop()
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: host.get("/health")[0] == 200 and host.pid != pid, "a new process")
+    host.start()
+    deployed.fairlead("status").exits(0).says(str(host.pid))
+
+
+def test_stopping_the_services_leaves_none(deployed):
+    pid = deployed.host.pid
+    deployed.host.run("stop-services")
+    assert not process_alive(pid)
+    deployed.fairlead("status").exits(0).says("stopped")
+
+
+def test_a_second_agent_on_the_same_state_is_refused(deployed):
+    second = subprocess.run(deployed.host.command("run"), env=deployed.env, capture_output=True,
+                            text=True, timeout=20, check=False)
+    assert second.returncode != 0
+    assert deployed.fairlead("status").status == 0
+
+
+def test_the_gateway_dies_and_is_replaced(deployed):
+    """The core holds no network; without its gateway it starts another one."""
+    gateway = children(deployed.host.agent.pid)["fairlead-gatewa"]
+    os.kill(gateway, signal.SIGKILL)
+    wait_until(lambda: deployed.fairlead("status").status == 0, "the host answers again")
+    assert deployed.host.agent.poll() is None

@@ -1,0 +1,32 @@
+"""The C unit tests, as CTest lists them, each one test of this run."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from conftest import ROOT
+
+
+def ctest_names(preset):
+    listing = subprocess.run(
+        ["ctest", "--test-dir", ROOT / "build" / preset, "--show-only=json-v1"],
+        capture_output=True, check=True)
+    return [test["name"] for test in json.loads(listing.stdout)["tests"]]
+
+
+def pytest_generate_tests(metafunc):
+    presets = metafunc.config.getoption("--presets").split(",")
+    units = [(preset, name) for preset in presets for name in ctest_names(preset)]
+    metafunc.parametrize("preset,unit", units, ids=["-".join(unit) for unit in units],
+                         scope="session")
+
+
+def test_unit(preset, unit, sanitizer_env):
+    run = subprocess.run(
+        ["ctest", "--test-dir", ROOT / "build" / preset, "--output-on-failure",
+         "--no-tests=error", "-R", f"^{unit}$"],
+        capture_output=True, text=True, env={**os.environ, **sanitizer_env})
+    if run.returncode:
+        pytest.fail(run.stdout + run.stderr, pytrace=False)
