@@ -86,7 +86,7 @@ static void print_options(FILE *out, const char *title, const struct option_row 
 
 void help_overview(FILE *out)
 {
-	fputs("Usage: fairlead [OPTION…] VERB [ARGUMENT…]\n\n", out);
+	fputs("usage: fairlead [OPTION…] VERB [ARGUMENT…]\n\n", out);
 	print_wrapped(out, PURPOSE, 0, 0);
 	fputs("\nVerbs:\n", out);
 	for (size_t i = 0; commands[i]; i++)
@@ -101,7 +101,7 @@ void help_overview(FILE *out)
 
 void help_command(FILE *out, const struct command *command)
 {
-	fprintf(out, "Usage: fairlead %s [OPTION…]%s%s\n\n", command->name,
+	fprintf(out, "usage: fairlead %s [OPTION…]%s%s\n\n", command->name,
 		command->args[0] ? " " : "", command->args);
 	fprintf(out, "%s: %s\n", command->name, command->summary);
 	if (command->details) {

@@ -55,7 +55,7 @@ static int run(int argc, char **argv, struct options *options, struct err *err)
 		return 0;
 	}
 	err_set(err, ERR_USAGE, "no verb given");
-	return err_hint(err, "`fairlead --help` lists the verbs.");
+	return err_hint(err, "usage: fairlead [OPTION…] VERB [ARGUMENT…]; --help lists the verbs.");
 }
 
 int main(int argc, char **argv)

@@ -21,7 +21,7 @@ const struct option_row common_options[] = {
 		"the signing key (default $FAIRLEAD_KEY, else ~/.config/fairlead/key)"},
 	{"ledger", 0, OPTION_STRING, "FILE", FIELD(ledger),
 		"the database of deployments (default ~/.local/state/fairlead/ledger.db)"},
-	{"json", 0, OPTION_FLAG, NULL, FIELD(json), "print JSON, one object per line"},
+	{"json", 0, OPTION_FLAG, NULL, FIELD(json), "print JSON instead of text"},
 	{"verbose", 'v', OPTION_FLAG, NULL, FIELD(verbose), "say more"},
 	{"quiet", 'q', OPTION_FLAG, NULL, FIELD(quiet), "say only the result and errors"},
 	{"yes", 'y', OPTION_FLAG, NULL, FIELD(yes), "do not ask"},

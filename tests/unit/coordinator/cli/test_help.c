@@ -70,7 +70,7 @@ static void each_verb_explains_itself(void **state)
 	(void)state;
 	for (size_t i = 0; commands[i]; i++) {
 		AUTO_FREE char *text = printed_command(commands[i]);
-		AUTO_FREE char *usage = xasprintf("Usage: fairlead %s ", commands[i]->name);
+		AUTO_FREE char *usage = xasprintf("usage: fairlead %s ", commands[i]->name);
 		assert_int_equal(strncmp(text, usage, strlen(usage)), 0);
 		assert_non_null(strstr(text, commands[i]->args));
 		for (const struct option_row *row = commands[i]->options; row && row->name; row++)
