@@ -72,3 +72,28 @@ void pb_pack(const ProtobufCMessage *message, struct buf *out)
 	size_t size = protobuf_c_message_get_packed_size(message);
 	out->len += protobuf_c_message_pack(message, buf_reserve(out, size));
 }
+
+void pb_set_str(char **field, const char *value)
+{
+	if (*field && *field != &protobuf_c_empty_string[0])
+		free(*field);
+	*field = xstrdup(value);
+}
+
+void pb_set_bytes(ProtobufCBinaryData *field, const void *data, size_t len)
+{
+	free(field->data);
+	field->data = xmemdup(data, len);
+	field->len = len;
+}
+
+ProtobufCMessage *pb_copy(const ProtobufCMessage *message)
+{
+	AUTO(buf) struct buf packed = { 0 };
+	pb_pack(message, &packed);
+	ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, NULL, packed.len,
+		packed.data);
+	if (!copy)
+		abort();
+	return copy;
+}

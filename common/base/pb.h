@@ -47,3 +47,11 @@ static inline char *pb_str(const char *s)
 	} borrowed = { .in = s };
 	return borrowed.out;
 }
+
+/* Fields of messages made by hand that pb_free will free: *_init the message on the heap, then
+ * replace its fields with copies. */
+void pb_set_str(char **field, const char *value);
+void pb_set_bytes(ProtobufCBinaryData *field, const void *data, size_t len);
+/* A deep copy, through the packed form; never fails for messages of our own. */
+ProtobufCMessage *pb_copy(const ProtobufCMessage *message);
+#define PB_COPY(type, message) ((type *)(void *)pb_copy(&(message)->base))

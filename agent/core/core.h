@@ -1,0 +1,52 @@
+/* The core of the agent: keys, policy, apps, and the loop they live on. No network, no nng.
+ * One thread. Everything below borrows it. */
+#pragma once
+
+#include "agent/config/agent_config.h"
+#include "agent/core/app.h"
+#include "agent/service/prober.h"
+#include "common/trust/policy.h"
+#include "common/trust/replay.h"
+
+struct gateway_process;
+struct call;
+struct watch;
+
+struct core {
+	uv_loop_t loop;
+	struct agent_config config;
+	struct signing_key *host_key;
+	struct policy policy;
+	struct replay replay;
+	struct prober *prober;
+	struct gateway_process *gateway;
+	struct app *apps;
+	struct call *calls;   /* open calls, calls.c */
+	char *shim_path;
+	int may_change_user;  /* 0: not root */
+	int has_loop;
+	int lock_fd;          /* one core a state directory; -1: not held */
+	struct err fatal;     /* set by core_die */
+};
+
+/* Only the configuration and the host key, which is made when it is missing. */
+int core_load(struct core *core, const char *config_path, struct err *err);
+/* Reads the configuration, key and policy, opens every app on the disk (and so recovers). */
+int core_init(struct core *core, const char *config_path, struct err *err);
+void core_release(struct core *core); /* also after a core_init or core_load that failed */
+/* Runs until SIGTERM or SIGINT, or a fatal error (<0). */
+int core_run(struct core *core, struct err *err);
+/* A durable fact could not be written: stop now, recover from the disk at the next start. */
+void core_die(struct core *core, const struct err *err);
+
+/* The app by name; opened when it is on the disk. */
+int core_app(struct core *core, const char *name, const char *environment, enum app_open how,
+	struct app **ret, struct err *err);
+/* Stop every service of every app on this host; *ret_count says how many ran. */
+int core_stop_services(struct core *core, unsigned *ret_count, struct err *err);
+
+/* An app (user) has a new event: wake who watches it. */
+void core_events_added(void *user);
+
+/* One line to the agent's own log (stderr, for journald), escaped. */
+void core_log(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -1,0 +1,624 @@
+#include "agent/core/deployment_impl.h"
+
+#include "agent/core/deployment_log.h"
+#include "agent/core/variables.h"
+#include "common/base/mem.h"
+#include "common/base/pb.h"
+#include "common/base/text.h"
+#include "common/os/clock.h"
+#include "common/os/file.h"
+
+#include <stdarg.h>
+
+#define S(name) FAIRLEAD__V1__STATE__STATE_##name
+
+struct bytes deployment_id(const struct deployment *d)
+{
+	return PB_BYTES(d->status->deployment_id);
+}
+
+const char *deployment_actor(const struct deployment *d)
+{
+	return d->status->actor;
+}
+
+Fairlead__V1__State deployment_state(const struct deployment *d)
+{
+	return d->status->state;
+}
+
+Fairlead__V1__DeploymentStatus *deployment_status(const struct deployment *d)
+{
+	return PB_COPY(Fairlead__V1__DeploymentStatus, d->status);
+}
+
+/* ---- events for watchers ---- */
+
+void deployment_tell(struct deployment *d, const char *service, uint64_t done, uint64_t total,
+	const char *fmt, ...)
+{
+	char *message = NULL;
+	va_list ap;
+	va_start(ap, fmt);
+	if (vasprintf(&message, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	Fairlead__V1__Event event = FAIRLEAD__V1__EVENT__INIT;
+	event.unix_ms = clock_unix_ms();
+	event.deployment_id = d->status->deployment_id;
+	event.state = d->status->state;
+	event.service = pb_str(service);
+	event.message = message;
+	event.done = done;
+	event.total = total;
+	event.status = machine_is_final(d->status->state) ? d->status : NULL;
+	events_add(d->app->events, &event);
+	free(message);
+}
+
+/* ---- the deadline ---- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct deployment *d = timer->data;
+	static const char *const late[MACHINE_STATE_COUNT] = {
+		[S(ACCEPTED)] = "the bundle did not arrive",
+		[S(FETCHED)] = "the release was not staged",
+		[S(STAGED)] = "the services were not checked",
+		[S(PREPARED)] = "it was not activated",
+		[S(SWITCHED)] = "the services were not restarted",
+		[S(RESTARTED)] = "the services did not become healthy",
+		[S(HEALTHY)] = "nobody confirmed",
+		[S(ROLLING_BACK)] = "the old release did not become healthy",
+	};
+	const char *what = late[d->status->state];
+	struct err err = ERR_INIT;
+	err_set(&err, ERR_DEADLINE, "%s within its time", what ? what : "it did not go on");
+	deployment_event(d, MACHINE_DEADLINE, &err);
+}
+
+void deployment_set_deadline(struct deployment *d, uint64_t unix_ms)
+{
+	d->deadline_unix_ms = unix_ms;
+	if (!unix_ms) {
+		if (d->deadline)
+			uv_close((uv_handle_t *)TAKE(d->deadline), on_timer_closed);
+		return;
+	}
+	if (!d->deadline) {
+		d->deadline = xcalloc(1, sizeof(*d->deadline));
+		uv_timer_init(&d->app->core->loop, d->deadline);
+		d->deadline->data = d;
+	}
+	uint64_t now = clock_unix_ms();
+	uv_timer_start(d->deadline, on_deadline, unix_ms > now ? unix_ms - now : 0, 0);
+}
+
+/* How long each state may last; a state without a row keeps the deadline of the one before. */
+static uint64_t state_time_ms(const struct deployment *d, Fairlead__V1__State state, int *ret_set)
+{
+	*ret_set = 1;
+	if (state == S(ACCEPTED) || state == S(PREPARED))
+		return d->plan->lease_ms;
+	if (state == S(SWITCHED) || state == S(ROLLING_BACK))
+		return d->plan->activate_timeout_ms;
+	if (state == S(HEALTHY))
+		return d->plan->confirm_timeout_ms;
+	*ret_set = machine_is_final(state);
+	return 0;
+}
+
+/* ---- the one place that changes the state ---- */
+
+static void set_error(struct deployment *d)
+{
+	Fairlead__V1__ErrorDetail *detail = d->status->error;
+	if (d->cause.code == ERR_NONE)
+		return;
+	if (!detail) {
+		detail = xmalloc(sizeof(*detail));
+		fairlead__v1__error_detail__init(detail);
+		d->status->error = detail;
+	}
+	pb_set_str(&detail->code, err_code_name(d->cause.code));
+	pb_set_str(&detail->message, d->cause.message);
+	pb_set_str(&detail->hint, d->cause.hint);
+}
+
+static int journal_state(struct deployment *d, uint64_t sequence, struct err *err)
+{
+	Fairlead__V1__JournalRecord record = FAIRLEAD__V1__JOURNAL_RECORD__INIT;
+	Fairlead__V1__State state = d->status->state;
+	record.unix_ms = clock_unix_ms();
+	record.deployment_id = d->status->deployment_id;
+	record.state = state;
+	record.deadline_unix_ms = d->deadline_unix_ms;
+	record.sequence = sequence;
+	record.error = d->status->error;
+	if (state == S(ACCEPTED))
+		record.accepted = d->record->accepted;
+	if (state == S(SWITCHED))
+		record.step = pb_str("SWITCH_BEGIN");
+	if (machine_is_final(state))
+		record.status = d->status;
+	return journal_append(d->app->journal, &record, err);
+}
+
+static void tell_waiters(struct deployment *d)
+{
+	for (size_t i = d->waiter_count; i-- > 0;)
+		d->waiters[i].entered(d->waiters[i].user, d->status->state, d->status);
+}
+
+static int deployment_enter(struct deployment *d, Fairlead__V1__State state, uint64_t sequence)
+{
+	Fairlead__V1__State before = d->status->state;
+	int set = 0;
+	uint64_t time_ms = state_time_ms(d, state, &set);
+	if (set)
+		deployment_set_deadline(d, time_ms ? clock_unix_ms() + time_ms : 0);
+	d->status->state = state;
+	if (machine_is_final(state))
+		d->status->ended_unix_ms = clock_unix_ms();
+	set_error(d);
+	struct err err = ERR_INIT;
+	if (journal_state(d, sequence, &err) < 0) {
+		core_die(d->app->core, &err);
+		return -1;
+	}
+	core_log("%s/%s %.8s: %s -> %s%s%s", d->app->name, d->app->environment,
+		d->record->accepted->plan->commit_to, machine_state_name(before),
+		machine_state_name(state), d->cause.code ? ": " : "", d->cause.message);
+	deployment_tell(d, "", 0, 0, "%s", d->cause.message);
+	return 0;
+}
+
+static void deployment_free(struct deployment *d)
+{
+	deployment_stop_acts(d);
+	deployment_set_deadline(d, 0);
+	if (d->app->running == d)
+		d->app->running = NULL;
+	for (size_t i = 0; i < d->service_count; i++) {
+		if (d->services[i].new_plan)
+			pb_free(&d->services[i].new_plan->base);
+		if (d->services[i].old_plan)
+			pb_free(&d->services[i].old_plan->base);
+	}
+	free(d->services);
+	free(d->waiters);
+	if (d->spool_fd >= 0)
+		close(d->spool_fd);
+	if (d->status)
+		pb_free(&d->status->base);
+	if (d->record)
+		pb_free(&d->record->base);
+	free(d);
+}
+
+/* Why it will not commit: the first reason stands; later ones follow from it. */
+static void blame(struct deployment *d, enum machine_event event, const struct err *cause)
+{
+	Fairlead__V1__State state = d->status->state;
+	if (!cause || cause->code == ERR_NONE)
+		return;
+	if (state == S(ROLLING_BACK)) {
+		char first[sizeof(d->cause.message)];
+		memcpy(first, d->cause.message, sizeof(first));
+		d->cause = *cause;
+		err_wrap(&d->cause, "the rollback failed too");
+		if (first[0])
+			err_hint(&d->cause, "It was rolled back because: %s", first);
+		return;
+	}
+	d->cause = *cause;
+	if (event != MACHINE_ABORT && (state == S(SWITCHED) || state == S(RESTARTED)))
+		d->blame = CAUSE_RELEASE;
+}
+
+static void step(struct deployment *d, const struct queued *queued, uint64_t sequence)
+{
+	Fairlead__V1__State next = machine_next(d->status->state, queued->event);
+	if (next == S(UNSPECIFIED)) {
+		core_log("%s/%s: event %s means nothing in state %s", d->app->name,
+			d->app->environment, machine_event_name(queued->event),
+			machine_state_name(d->status->state));
+		return;
+	}
+	blame(d, queued->event, &queued->cause);
+	if (deployment_enter(d, next, sequence) < 0)
+		return;
+	deployment_act(d);
+	tell_waiters(d);
+}
+
+/* Steps until no event is left; frees a deployment that has ended. */
+static void run_queue(struct deployment *d, uint64_t sequence)
+{
+	if (d->stepping)
+		return;
+	d->stepping = 1;
+	while (d->queued > 0) {
+		struct queued queued = d->queue[0];
+		memmove(d->queue, d->queue + 1, --d->queued * sizeof(d->queue[0]));
+		step(d, &queued, sequence);
+		sequence = 0;
+	}
+	d->stepping = 0;
+	if (machine_is_final(d->status->state))
+		deployment_free(d);
+}
+
+static void enqueue(struct deployment *d, enum machine_event event, const struct err *cause)
+{
+	if (d->queued == QUEUE_MAX)
+		return; /* each state raises at most two; eight can only be our own bug */
+	d->queue[d->queued++] = (struct queued){ event, cause ? *cause : ERR_INIT };
+}
+
+void deployment_event(struct deployment *d, enum machine_event event, const struct err *cause)
+{
+	enqueue(d, event, cause);
+	run_queue(d, 0);
+}
+
+/* ---- waiters ---- */
+
+static void wait_for(struct deployment *d, struct deployment_waiter waiter)
+{
+	d->waiters = xrealloc(d->waiters, (d->waiter_count + 1) * sizeof(*d->waiters));
+	d->waiters[d->waiter_count++] = waiter;
+}
+
+void deployment_forget(struct deployment *d, const void *user)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < d->waiter_count; i++)
+		if (d->waiters[i].user != user)
+			d->waiters[kept++] = d->waiters[i];
+	d->waiter_count = kept;
+}
+
+/* ---- building ---- */
+
+static struct deployment_service *service_named(struct deployment *d, const char *name)
+{
+	for (size_t i = 0; i < d->service_count; i++) {
+		const Fairlead__V1__ServicePlan *plan = d->services[i].new_plan
+			? d->services[i].new_plan
+			: d->services[i].old_plan;
+		if (strcmp(plan->name, name) == 0)
+			return &d->services[i];
+	}
+	d->services = xrealloc(d->services, (d->service_count + 1) * sizeof(*d->services));
+	d->services[d->service_count] = (struct deployment_service){ 0 };
+	return &d->services[d->service_count++];
+}
+
+/* Pair the services of the new plan with those the old release was recorded with. */
+static int pair_services(struct deployment *d, struct err *err)
+{
+	const struct agent_config *config = &d->app->core->config;
+	for (size_t i = 0; i < d->plan->n_services; i++) {
+		Fairlead__V1__ServicePlan *plan = NULL;
+		if (!text_is_name(d->plan->services[i]->name)) /* it becomes a file name */
+			return err_set(err, ERR_INVALID, "a service has no valid name");
+		if (variables_apply(config, d->plan->services[i], &plan, err) < 0)
+			return -1;
+		service_named(d, plan->name)->new_plan = plan;
+	}
+	if (digest_is_zero(&d->from))
+		return 0;
+	Fairlead__V1__ReleaseRecord *old = NULL;
+	if (store_record_read(&d->app->store, &d->from, &old, err) < 0)
+		return -1;
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < old->n_services; i++) {
+		Fairlead__V1__ServicePlan *plan = NULL;
+		rc = variables_apply(config, old->services[i], &plan, err);
+		if (rc == 0)
+			service_named(d, plan->name)->old_plan = plan;
+	}
+	pb_free(&old->base);
+	return rc;
+}
+
+static Fairlead__V1__DeploymentStatus *new_status(const Fairlead__V1__JournalRecord *record)
+{
+	const Fairlead__V1__Accepted *accepted = record->accepted;
+	const Fairlead__V1__Prepare *plan = accepted->plan;
+	Fairlead__V1__DeploymentStatus *status = xmalloc(sizeof(*status));
+	fairlead__v1__deployment_status__init(status);
+	pb_set_bytes(&status->deployment_id, record->deployment_id.data, record->deployment_id.len);
+	pb_set_bytes(&status->from_manifest, accepted->from_manifest.data,
+		accepted->from_manifest.len);
+	pb_set_bytes(&status->to_manifest, plan->target_manifest.data, plan->target_manifest.len);
+	pb_set_str(&status->commit_from, plan->commit_from);
+	pb_set_str(&status->commit_to, plan->commit_to);
+	pb_set_str(&status->actor, plan->actor);
+	status->class_ = plan->class_;
+	status->started_unix_ms = record->unix_ms;
+	return status;
+}
+
+/* From a first record (owned by the deployment from here on). */
+static int build(struct app *app, Fairlead__V1__JournalRecord *record, struct deployment **ret,
+	struct err *err)
+{
+	struct deployment *d = xcalloc(1, sizeof(*d));
+	d->app = app;
+	d->record = record;
+	d->spool_fd = -1;
+	d->plan = record->accepted->plan;
+	d->status = new_status(record);
+	if (!digest_from_bytes(d->status->from_manifest.data, d->status->from_manifest.len,
+		    &d->from) ||
+		!digest_from_bytes(d->status->to_manifest.data, d->status->to_manifest.len,
+			&d->to) ||
+		digest_is_zero(&d->to)) {
+		deployment_free(d);
+		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
+	}
+	if (pair_services(d, err) < 0) {
+		deployment_free(d);
+		return -1;
+	}
+	*ret = d;
+	return 0;
+}
+
+/* ---- beginning ---- */
+
+/* The plan of a rollback, from what this host recorded with the release. */
+static int plan_rollback(struct app *app, const Fairlead__V1__Rollback *rollback,
+	const struct digest *current, Fairlead__V1__Prepare *plan, struct err *err)
+{
+	Fairlead__V1__ReleaseRecord *record = NULL, *from = NULL;
+	struct digest target;
+	if (!digest_from_bytes(rollback->target_manifest.data, rollback->target_manifest.len,
+		    &target) ||
+		digest_is_zero(&target))
+		return err_set(err, ERR_INVALID, "a rollback names its release");
+	if (store_record_read(&app->store, &target, &record, err) < 0)
+		return err_hint(err, "See `fairlead releases` for those this host has kept.");
+	if (!record->verified) {
+		pb_free(&record->base);
+		err_set(err, ERR_PREFLIGHT, "this release was never verified on this host");
+		return err_hint(err, "Choose one that `fairlead releases` shows without 'failed'.");
+	}
+	if (store_record_read(&app->store, current, &from, err) < 0) {
+		pb_free(&record->base);
+		return -1;
+	}
+	pb_set_bytes(&plan->base_manifest, current->bytes, DIGEST_SIZE);
+	pb_set_bytes(&plan->target_manifest, target.bytes, DIGEST_SIZE);
+	pb_set_str(&plan->commit_from, from->commit);
+	pb_set_str(&plan->commit_to, record->commit);
+	pb_set_str(&plan->actor, rollback->actor);
+	plan->class_ = FAIRLEAD__V1__ACTION_CLASS__APP_ONLY;
+	plan->services = TAKE(record->services);
+	plan->n_services = record->n_services;
+	record->n_services = 0;
+	for (size_t i = 0; i < plan->n_services; i++)
+		plan->services[i]->action = FAIRLEAD__V1__SERVICE_ACTION__SERVICE_RESTART;
+	plan->shared_dirs = TAKE(record->shared_dirs);
+	plan->n_shared_dirs = record->n_shared_dirs;
+	record->n_shared_dirs = 0;
+	plan->shared_files = TAKE(record->shared_files);
+	plan->n_shared_files = record->n_shared_files;
+	record->n_shared_files = 0;
+	plan->lease_ms = rollback->lease_ms;
+	plan->activate_timeout_ms = rollback->activate_timeout_ms;
+	plan->confirm_timeout_ms = rollback->confirm_timeout_ms;
+	pb_free(&record->base);
+	pb_free(&from->base);
+	return 0;
+}
+
+static int check_preconditions(struct app *app, const Fairlead__V1__Prepare *plan,
+	const struct digest *current, struct err *err)
+{
+	struct digest base, target;
+	if (!digest_from_bytes(plan->base_manifest.data, plan->base_manifest.len, &base) ||
+		!digest_from_bytes(plan->target_manifest.data, plan->target_manifest.len, &target))
+		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
+	if (!digest_equal(&base, current)) {
+		err_set(err, ERR_PREFLIGHT, "the host is on another release than the plan assumes");
+		return err_hint(err, "Somebody deployed meanwhile; run the command again to plan anew.");
+	}
+	Fairlead__V1__ReleaseRecord *record = NULL;
+	if (store_record_read(&app->store, &target, &record, NULL) < 0)
+		return 0;
+	bool bad = record->failed && !plan->retry_bad;
+	pb_free(&record->base);
+	if (!bad)
+		return 0;
+	err_set(err, ERR_PREFLIGHT, "release %.12s failed on this host before", plan->commit_to);
+	return err_hint(err, "Deploy a commit that mends it, or repeat with --retry-bad.");
+}
+
+/* The first journal record of a new deployment. */
+static Fairlead__V1__JournalRecord *first_record(const struct envelope *envelope)
+{
+	Fairlead__V1__JournalRecord *record = xmalloc(sizeof(*record));
+	Fairlead__V1__Accepted *accepted = xmalloc(sizeof(*accepted));
+	fairlead__v1__journal_record__init(record);
+	fairlead__v1__accepted__init(accepted);
+	record->accepted = accepted;
+	record->unix_ms = clock_unix_ms();
+	record->sequence = envelope->command->sequence;
+	pb_set_bytes(&record->deployment_id, envelope->command->deployment_id.data,
+		envelope->command->deployment_id.len);
+	pb_set_bytes(&accepted->key_id, envelope->key_id.bytes, KEY_ID_SIZE);
+	pb_set_bytes(&accepted->command_digest, envelope->command_digest,
+		sizeof(envelope->command_digest));
+	return record;
+}
+
+static int plan_into(struct app *app, const Fairlead__V1__Command *command,
+	Fairlead__V1__Accepted *accepted, struct err *err)
+{
+	struct digest current;
+	if (store_current(&app->store, &current, err) < 0)
+		return -1;
+	if (!digest_is_zero(&current))
+		pb_set_bytes(&accepted->from_manifest, current.bytes, DIGEST_SIZE);
+	if (command->prepare) {
+		accepted->plan = PB_COPY(Fairlead__V1__Prepare, command->prepare);
+		return check_preconditions(app, accepted->plan, &current, err);
+	}
+	accepted->is_rollback = 1;
+	accepted->plan = xmalloc(sizeof(*accepted->plan));
+	fairlead__v1__prepare__init(accepted->plan);
+	return plan_rollback(app, command->rollback, &current, accepted->plan, err);
+}
+
+static int open_spool(struct deployment *d, struct err *err)
+{
+	if (!d->plan->bundle_bytes)
+		return 0;
+	d->spool_fd = open_beneath(d->app->store.dirfd, "tmp", O_RDWR | O_TMPFILE, 0600, err);
+	return d->spool_fd < 0 ? err_wrap(err, "spool") : 0;
+}
+
+int deployment_begin(struct app *app, const struct envelope *envelope,
+	struct deployment_waiter waiter, struct deployment **ret, int *ret_spool, struct err *err)
+{
+	Fairlead__V1__JournalRecord *record = first_record(envelope);
+	struct deployment *d = NULL;
+	if (plan_into(app, envelope->command, record->accepted, err) < 0) {
+		pb_free(&record->base);
+		return -1;
+	}
+	if (build(app, record, &d, err) < 0)
+		return -1;
+	if (open_spool(d, err) < 0) {
+		deployment_free(d);
+		return -1;
+	}
+	app->running = d;
+	wait_for(d, waiter);
+	if (deployment_enter(d, S(ACCEPTED), envelope->command->sequence) < 0) {
+		*err = app->core->fatal;
+		deployment_free(d);
+		return -1;
+	}
+	*ret = d;
+	*ret_spool = d->spool_fd;
+	return 0;
+}
+
+void deployment_spooled(struct deployment *d, const struct err *err)
+{
+	deployment_event(d, err ? MACHINE_FAIL : MACHINE_FETCHED, err);
+}
+
+/* ---- commands ---- */
+
+/* The state a command wants, and the event that brings it about. */
+static const struct {
+	enum machine_event event;
+	Fairlead__V1__State goal;
+} commands[] = {
+	[FAIRLEAD__V1__ACTION__ACTION_ACTIVATE] = { MACHINE_ACTIVATE, S(SWITCHED) },
+	[FAIRLEAD__V1__ACTION__ACTION_CONFIRM] = { MACHINE_CONFIRM, S(COMMITTED) },
+	[FAIRLEAD__V1__ACTION__ACTION_ABORT] = { MACHINE_ABORT, S(ABORTED) },
+};
+
+static int is_on_its_way(Fairlead__V1__State state, Fairlead__V1__Action action)
+{
+	if (action == FAIRLEAD__V1__ACTION__ACTION_ACTIVATE)
+		return state >= S(SWITCHED) && state <= S(HEALTHY);
+	return action == FAIRLEAD__V1__ACTION__ACTION_ABORT && state == S(ROLLING_BACK);
+}
+
+int deployment_command(struct deployment *d, const struct envelope *envelope,
+	struct deployment_waiter waiter, struct err *err)
+{
+	const Fairlead__V1__Command *command = envelope->command;
+	Fairlead__V1__State state = d->status->state;
+	enum machine_event event = commands[command->action].event;
+	struct err cause = ERR_INIT;
+	if (command->abort)
+		err_set(&cause, ERR_CANCELLED, "aborted: %s", command->abort->reason);
+	if (is_on_its_way(state, command->action)) {
+		wait_for(d, waiter);
+		waiter.entered(waiter.user, state, d->status);
+		return 0;
+	}
+	if (machine_next(state, event) == S(UNSPECIFIED)) {
+		err_set(err, ERR_PREFLIGHT, "the deployment is %s, which does not take '%s'",
+			machine_state_name(state), machine_event_name(event));
+		return err_hint(err, "See `fairlead status` for where this host stands.");
+	}
+	wait_for(d, waiter);
+	enqueue(d, event, &cause);
+	run_queue(d, command->sequence);
+	return 0;
+}
+
+/* ---- recovery and end ---- */
+
+static void fail_restarted(struct deployment *d)
+{
+	struct err err = ERR_INIT;
+	err_set(&err, ERR_INTERNAL, "the agent was restarted before the host was prepared");
+	deployment_event(d, MACHINE_FAIL, &err);
+}
+
+/* Services are touched only after the switch was durable. */
+static int take_up_activation(struct deployment *d, struct err *err)
+{
+	struct digest current;
+	if (store_current(&d->app->store, &current, err) < 0)
+		return -1;
+	if (digest_equal(&current, &d->to)) {
+		for (size_t i = 0; i < d->service_count; i++)
+			d->services[i].touched = SERVICE_TOUCHED;
+		deployment_act(d);
+		return 0;
+	}
+	struct err cause = ERR_INIT;
+	err_set(&cause, ERR_INTERNAL, "the agent was restarted before it switched");
+	deployment_event(d, MACHINE_FAIL, &cause);
+	return 0;
+}
+
+int deployment_recover(struct app *app, const Fairlead__V1__JournalRecord *accepted,
+	const Fairlead__V1__JournalRecord *latest, struct err *err)
+{
+	struct deployment *d = NULL;
+	Fairlead__V1__State state = latest->state;
+	if (build(app, PB_COPY(Fairlead__V1__JournalRecord, accepted), &d, err) < 0)
+		return -1;
+	app->running = d;
+	d->status->state = state;
+	if (latest->error) {
+		err_set(&d->cause, err_code_from_name(latest->error->code), "%s",
+			latest->error->message);
+		set_error(d);
+	}
+	core_log("%s/%s: taking up a deployment that was %s", app->name, app->environment,
+		machine_state_name(state));
+	deployment_set_deadline(d, latest->deadline_unix_ms);
+	if (state < S(PREPARED)) {
+		fail_restarted(d);
+	} else if (state == S(SWITCHED) || state == S(RESTARTED)) {
+		return take_up_activation(d, err);
+	} else if (state == S(ROLLING_BACK)) {
+		for (size_t i = 0; i < d->service_count; i++)
+			d->services[i].touched = SERVICE_TOUCHED;
+		deployment_act(d);
+	}
+	return 0;
+}
+
+void deployment_suspend(struct deployment *d)
+{
+	deployment_free(d);
+}

@@ -1,0 +1,50 @@
+/* One deployment on this host: the shell around the machine's table that journals, then acts.
+ *
+ * deployment_enter() is the only place that changes the state, and the one that journals: record
+ * first, durable, then the log, then the act of the new state. Loop thread only; the long work
+ * happens in a worker, the services' driver and the prober. Its end frees it and app->running. */
+#pragma once
+
+#include "agent/core/app.h"
+#include "agent/core/machine.h"
+#include "common/trust/envelope.h"
+
+struct deployment;
+
+/* Who waits for an answer: told of every state that is entered, and at the end of a deployment with a
+ * final state (after which the waiter is forgotten). Status is borrowed. */
+struct deployment_waiter {
+	void (*entered)(void *user, Fairlead__V1__State state,
+		const Fairlead__V1__DeploymentStatus *status);
+	void *user;
+};
+
+/* A verified Prepare or Rollback that is new, on an app that is free. Journals STATE_ACCEPTED.
+ * ERR_PREFLIGHT: wrong base, quarantined; ERR_NOT_FOUND: release not here. When a bundle is
+ * needed, *ret_spool is a fresh file for it (owned by the deployment), else -1. */
+int deployment_begin(struct app *app, const struct envelope *envelope,
+	struct deployment_waiter waiter, struct deployment **ret, int *ret_spool, struct err *err);
+/* The bundle has arrived in the spool, or none is needed (err NULL); or it will not come. May free the
+ * deployment. Nothing goes on before this is called. */
+void deployment_spooled(struct deployment *deployment, const struct err *err);
+
+/* A verified, fresh command for this deployment. Refused (<0) where the table has no cell; a
+ * command whose goal is reached already is not an event: the waiter is told the state at once. */
+int deployment_command(struct deployment *deployment, const struct envelope *envelope,
+	struct deployment_waiter waiter, struct err *err);
+/* Nobody listens any more. */
+void deployment_forget(struct deployment *deployment, const void *user);
+
+/* Rebuild from the journal: `accepted` is its first record, `latest` its newest. Takes up the act
+ * of the state it was in, by the table in DESIGN "Recovery". */
+int deployment_recover(struct app *app, const Fairlead__V1__JournalRecord *accepted,
+	const Fairlead__V1__JournalRecord *latest, struct err *err);
+
+/* The agent stops: kills the worker, stops timers, frees; the journal says where it was. */
+void deployment_suspend(struct deployment *deployment);
+
+struct bytes deployment_id(const struct deployment *deployment);
+const char *deployment_actor(const struct deployment *deployment);
+Fairlead__V1__State deployment_state(const struct deployment *deployment);
+/* A fresh copy: pb_free. */
+Fairlead__V1__DeploymentStatus *deployment_status(const struct deployment *deployment);

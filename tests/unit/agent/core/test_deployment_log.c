@@ -1,0 +1,60 @@
+#include "agent/core/deployment_log.h"
+#include "common/base/mem.h"
+#include "common/base/pb.h"
+
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+static void the_line_is_exact(void **state)
+{
+	(void)state;
+	Fairlead__V1__DeploymentStatus status = FAIRLEAD__V1__DEPLOYMENT_STATUS__INIT;
+	status.commit_from = pb_str("abc1234567890");
+	status.commit_to = pb_str("def5678901234");
+	status.class_ = FAIRLEAD__V1__ACTION_CLASS__APP_ONLY;
+	status.ended_unix_ms = 1736346615000;
+	status.started_unix_ms = status.ended_unix_ms - 45200;
+	struct {
+		enum deployment_log_kind kind;
+		Fairlead__V1__State state;
+		const char *line;
+	} cases[] = {
+		{ DEPLOYMENT_LOG_DEPLOY, FAIRLEAD__V1__STATE__STATE_COMMITTED,
+			"2025-01-08T14:30:15+00:00 [DEPLOY] APP_ONLY: abc1234 → def5678 (45s)" },
+		{ DEPLOYMENT_LOG_FAILED, FAIRLEAD__V1__STATE__STATE_ROLLED_BACK,
+			"2025-01-08T14:30:15+00:00 [DEPLOY-FAILED] APP_ONLY: abc1234 → def5678 "
+			"(45s)" },
+		{ DEPLOYMENT_LOG_ROLLBACK, FAIRLEAD__V1__STATE__STATE_ROLLED_BACK,
+			"2025-01-08T14:30:15+00:00 [ROLLBACK] APP_ONLY: def5678 → abc1234 (45s)" },
+		{ DEPLOYMENT_LOG_ROLLBACK, FAIRLEAD__V1__STATE__STATE_COMMITTED,
+			"2025-01-08T14:30:15+00:00 [ROLLBACK] APP_ONLY: abc1234 → def5678 (45s)" },
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		status.state = cases[i].state;
+		struct deployment_log_entry entry = { cases[i].kind, &status, 3 };
+		AUTO_FREE char *line = deployment_log_line(&entry);
+		assert_string_equal(line, cases[i].line);
+	}
+}
+
+static void a_foreign_label_cannot_forge_a_line(void **state)
+{
+	(void)state;
+	Fairlead__V1__DeploymentStatus status = FAIRLEAD__V1__DEPLOYMENT_STATUS__INIT;
+	status.commit_to = pb_str("a\nb\x1b[0m");
+	struct deployment_log_entry entry = { DEPLOYMENT_LOG_DEPLOY, &status, 0 };
+	AUTO_FREE char *line = deployment_log_line(&entry);
+	assert_null(strchr(line, '\n'));
+	assert_null(strchr(line, '\x1b'));
+	assert_non_null(strstr(line, "none → a\\nb\\x1b"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_line_is_exact),
+		cmocka_unit_test(a_foreign_label_cannot_forge_a_line),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
