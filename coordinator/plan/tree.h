@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-struct repo; /* an opened git repository */
+struct repo;                                                        /* an opened git repository */
 int repo_open(const char *dir, struct repo **ret, struct err *err); /* discovers upwards */
 void repo_free(struct repo *repo);
 
@@ -27,7 +27,8 @@ int repo_dirty(struct repo *repo, char **ret_example, struct err *err);
 struct tree {
 	struct manifest manifest;
 	struct bundle_source source; /* reads contents; lives as long as the tree */
-	char label[COMMIT_HEX_SIZE]; /* the commit, or "dir-" and 12 digits of the manifest digest */
+	char label[COMMIT_HEX_SIZE]; /* the commit, or "dir-" and 12 digits of the manifest digest
+				      */
 	struct tree_impl *impl;
 };
 int tree_from_commit(struct repo *repo, const char *commit, struct tree *ret, struct err *err);
