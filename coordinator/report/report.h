@@ -1,6 +1,7 @@
 /* How a running deployment is shown: a live line per host on a TTY, plain lines elsewhere, NDJSON
  * with --json. One struct, three looks, one table of ops; the caller only says what happens.
- * Progress goes to stderr, results to stdout; --json writes everything to stdout. */
+ * Progress goes to stderr, results to stdout; --json writes everything to stdout, as objects
+ * with "event" (say, phase, agent, host_end, end) and "time". One thread. */
 #pragma once
 
 #include "common/base/err.h"
@@ -22,14 +23,15 @@ void report_free(struct report *report); /* restores the terminal */
 /* One line of talk: what is being done and why. Escaped where it holds foreign bytes. */
 void report_say(struct report *report, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Host `host` (an index) entered a phase, or moved on in it: bytes done of total, 0/0 for none. */
-void report_phase(struct report *report, size_t host, const char *phase, uint64_t done,
-	uint64_t total);
+void report_phase(
+	struct report *report, size_t host, const char *phase, uint64_t done, uint64_t total);
 /* An event from the agent: a line when verbose, the service lines always. */
 void report_event(struct report *report, size_t host, const Fairlead__V1__Event *event);
 /* The host is finished: its final state, and why if it failed (error, diagnosis: NULL or ""). */
 void report_host_end(struct report *report, size_t host, const char *state, const struct err *error,
 	const char *diagnosis);
-/* The last line: "APP_ONLY: abc1234 → def5678 on 3 hosts (1.2s)" or what failed and what to do. */
+/* The last line: "APP_ONLY: abc1234 → def5678 on 3 hosts", or what failed. The duration is added
+ * behind it: " (1.2s)". The outcome stands in for a line that is NULL or "". */
 void report_end(struct report *report, const char *outcome, int exit_status, uint64_t duration_ms,
 	const char *line);
 /* Redraw elapsed times (TTY); call about ten times a second. */

@@ -55,8 +55,16 @@ void print_block(FILE *file, const char *indent, const char *text)
 
 void json_add_text(cJSON *object, const char *name, const char *text)
 {
-	AUTO_FREE char *escaped = text_escaped(text);
-	cJSON_AddStringToObject(object, name, escaped);
+	AUTO(buf) struct buf escaped = { 0 };
+	for (;;) {
+		size_t len = strcspn(text, "\n");
+		text_escape(&escaped, BYTES(text, len));
+		if (text[len] == '\0')
+			break;
+		buf_append_str(&escaped, "\n");
+		text += len + 1;
+	}
+	cJSON_AddStringToObject(object, name, buf_str(&escaped));
 }
 
 void json_print_line(FILE *file, cJSON *object)

@@ -16,7 +16,7 @@ const char *colour_end(enum colour_use use);
 void print_escaped(FILE *file, const char *text);
 /* `text` escaped line by line, each behind `indent`. */
 void print_block(FILE *file, const char *indent, const char *text);
-/* Add an escaped string, so that the JSON is valid UTF-8 and safe on a terminal. */
+/* Add a string escaped line by line, so that the JSON is valid UTF-8 and safe on a terminal. */
 void json_add_text(cJSON *object, const char *name, const char *text);
 /* Print the object on a line of its own and flush; frees it. */
 void json_print_line(FILE *file, cJSON *object);
