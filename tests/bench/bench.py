@@ -24,7 +24,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
-from lab import Fleet, children, free_port, wait_until  # noqa: E402
+from lab import Fleet, children, free_port, process_alive, wait_until  # noqa: E402
 
 FILES, SEED = 4200, 7
 
@@ -48,7 +48,7 @@ def write_tree(path):
     for number in range(FILES):
         kind = rng.random()
         folder = f"pkg{number % 40:02}/mod{number % 13:02}"
-        size = min(int(rng.lognormvariate(7.3, 1.0)), 200_000)
+        size = min(int(rng.lognormvariate(7.45, 1.0)), 200_000)
         if kind < 0.80:
             name = path / "src" / folder / f"m{number:04}.py"
         elif kind < 0.90:
@@ -119,9 +119,11 @@ class Sshd:
 class Rsync:
     """A careful script's way: rsync with --link-dest, switch, restart, wait for /health."""
 
+    # It waits for silence on the port, not for the pid, which may stay a zombie for a while.
     RESTART = (
-        'cd {root}; [ ! -f pid ] || {{ kill $(cat pid); while kill -0 $(cat pid) 2>/dev/null; '
-        'do sleep 0.01; done; }}; cd current/; '
+        'cd {root}; [ ! -f pid ] || {{ kill $(cat pid); '
+        'while curl -s -o /dev/null http://127.0.0.1:{port}/health; do sleep 0.01; done; }}; '
+        'cd current/; '
         'PORT={port} setsid src/server.py >>{root}/log 2>&1 </dev/null & echo $! >{root}/pid; '
         'until curl -sf http://127.0.0.1:{port}/health | grep -q {release}; do sleep 0.01; done')
 
@@ -164,7 +166,7 @@ class Rsync:
         pid = self.root / "pid"
         if pid.exists():
             os.kill(int(pid.read_text()), signal.SIGTERM)
-            wait_until(lambda: not Path(f"/proc/{pid.read_text().strip()}").exists(), "it ends")
+            wait_until(lambda: not process_alive(int(pid.read_text())), "the service ends")
             pid.unlink()
 
 

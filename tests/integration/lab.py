@@ -168,16 +168,22 @@ class Host:
         assert run.returncode == 0, f"fairlead-agent {verb}: {run.stdout}{run.stderr}"
         return run
 
-    def start(self, wrapper=()):
-        """Start the agent, under a wrapping command if given; returns once it listens."""
+    def start(self, command=None):
+        """Start the agent (by another command, if given); returns once it listens."""
         before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self.agent = subprocess.Popen([*wrapper, *self.command("run")], env=self.fleet.env,
+            self.agent = subprocess.Popen(command or self.command("run"), env=self.fleet.env,
                                           stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_until(lambda: self.logged("listening on", before) or self.agent.poll() is not None,
                    f"{self.name} listens")
         assert self.agent.poll() is None, f"{self.name} did not start:\n{self.log.read_text()}"
         return self
+
+    def stop_services(self):
+        """Stop the services too; the agent is stopped for it and started again."""
+        self.stop()
+        self.run("stop-services")
+        self.start()
 
     def logged(self, text, after=0):
         return text.encode() in self.log.read_bytes()[after:]
@@ -325,9 +331,12 @@ def processes_below(directory):
             continue
         try:
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            where = os.readlink(entry / "cwd")
         except OSError:
             continue
+        try:
+            where = os.readlink(entry / "cwd")
+        except OSError:
+            where = ""  # another user's
         if (str(directory) in command or where.startswith(str(directory))) and \
                 process_alive(int(entry.name)):
             found.append(f"{entry.name} {command}")

@@ -70,9 +70,17 @@ def test_a_service_that_crashes_while_the_agent_is_away_is_started_again(deploye
 
 def test_stopping_the_services_leaves_none(deployed):
     pid = deployed.host.pid
-    deployed.host.run("stop-services")
+    deployed.host.stop_services()
     assert not process_alive(pid)
     deployed.fairlead("status").exits(0).says("stopped")
+
+
+def test_stopping_the_services_is_refused_while_the_agent_runs(deployed):
+    pid = deployed.host.pid
+    run = subprocess.run(deployed.host.command("stop-services"), env=deployed.env,
+                         capture_output=True, text=True, timeout=20, check=False)
+    assert run.returncode != 0 and run.stderr
+    assert deployed.host.pid == pid
 
 
 def test_a_second_agent_on_the_same_state_is_refused(deployed):

@@ -4,11 +4,13 @@ import os
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from lab import Fleet
+from lab import ROOT
 
+SMALL_DISK = ROOT / "tests/tools/small_disk.py"
 UNCHANGED = "Hello from Fairlead"
 
 
@@ -161,26 +163,12 @@ def test_a_stranger_who_speaks_http_does_not_disturb_the_agent(guarded):
     guarded.fairlead("status").exits(0)
 
 
-# A small file system for one agent: as root in a mount namespace; otherwise in a user namespace
-# that mounts it, and inside that in another one that is the plain user again.
-MOUNT = 'mount -t tmpfs -o size=$1,mode=0777 tmpfs "$2" && shift 2 && '
-
-
-def on_small_disk(directory, size):
-    if os.geteuid() == 0:
-        namespace, back = ["--mount"], ""
-    else:
-        namespace = ["--mount", "--user", "--map-root-user"]
-        back = f"unshare --user --map-user={os.geteuid()} --map-group={os.getegid()} "
-    return ["unshare", *namespace, "sh", "-c", f'{MOUNT} exec {back}"$@"', "sh", size, directory]
-
-
 def test_a_full_disk_during_prepare_changes_nothing(make_fleet):
-    fleet: Fleet = make_fleet()
+    fleet = make_fleet()
     host = fleet.host
-    host.start(wrapper=on_small_disk(host.root, "8m"))
+    host.start([SMALL_DISK, host.root, "8m", fleet.bin / "fairlead-agent", host.config])
     # The disk is seen from inside the agent's namespace only.
-    host.root = type(host.root)(f"/proc/{host.agent.pid}/root{host.root}")
+    host.root = Path(f"/proc/{host.agent.pid}/root{host.root}")
     fleet.deploy().exits(0)
     release, pid = host.release, host.pid
     fleet.repo.commit({"src/large.bin": os.urandom(12 << 20)})
@@ -189,10 +177,6 @@ def test_a_full_disk_during_prepare_changes_nothing(make_fleet):
     fleet.repo.commit({"src/large.bin": None, "README.md": "# fits\n"})
     fleet.deploy().exits(0)
     assert host.pid == pid
-    # Its namespace ends with it, so its services must end while it is there.
-    subprocess.run(["nsenter", f"--target={host.agent.pid}", "--mount",
-                    *(["--user", "--preserve-credentials"] if os.geteuid() else []),
-                    *host.command("stop-services")], env=fleet.env, check=True)
 
 
 @pytest.mark.parametrize("text, words", [

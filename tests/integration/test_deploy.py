@@ -68,7 +68,7 @@ def test_changes_that_cancel_out_do_not_count(deployed):
 
 
 def test_a_service_that_died_is_started_even_when_nothing_changed(deployed):
-    deployed.host.run("stop-services")
+    deployed.host.stop_services()
     assert deployed.host.get()[0] == 0
     deployed.deploy().exits(0)
     assert deployed.host.get("/health")[0] == 200

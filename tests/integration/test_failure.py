@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 import pytest
 
-from lab import Fleet
-
 QUICK_PROBE = (("start_period: 3s", "start_period: 200ms"), ("timeout: 1s", "timeout: 300ms"))
 
 
@@ -151,7 +149,7 @@ def test_a_failure_in_json_names_the_hosts_and_the_outcome(deployed):
     assert "rolled_back" in json.dumps(lines)
 
 
-def test_killing_the_coordinator_midway_leaves_a_whole_release(three: Fleet):
+def test_killing_the_coordinator_midway_leaves_a_whole_release(three):
     before = three.releases()
     three.repo.replace("fairlead.yaml", "min_healthy: 200ms", "min_healthy: 700ms")
     three.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
