@@ -231,7 +231,7 @@ static int extract_content(struct bundle *b, const struct manifest_entry *entry,
 }
 
 /* Reads one group: `count` contents of the carried list, from *next on. */
-static int extract_whole(struct bundle *b, const struct change **next, size_t carried_left,
+static int extract_whole(struct bundle *b, const struct manifest_change **next, size_t carried_left,
 	const struct bundle_sink *sink, size_t *ret_count, struct err *err)
 {
 	uint8_t head[4];
@@ -252,8 +252,8 @@ static int extract_whole(struct bundle *b, const struct change **next, size_t ca
 	return end_frame(b, err);
 }
 
-static int old_content(const struct change *change, const struct bundle_sink *sink, struct buf *ret,
-	struct err *err)
+static int old_content(const struct manifest_change *change, const struct bundle_sink *sink,
+	struct buf *ret, struct err *err)
 {
 	int rc = sink->old(sink->user, change->old, ret, err);
 	if (rc != 0)
@@ -266,7 +266,7 @@ static int old_content(const struct change *change, const struct bundle_sink *si
 	return err_hint(err, "The whole release has to be sent.");
 }
 
-static int extract_patch(struct bundle *b, const struct change *change,
+static int extract_patch(struct bundle *b, const struct manifest_change *change,
 	const struct bundle_sink *sink, struct err *err)
 {
 	uint8_t head[8];
@@ -304,7 +304,7 @@ int bundle_extract(struct bundle *bundle, const struct bundle_sink *sink, struct
 {
 	struct bundle *b = bundle;
 	seek(b, b->contents_at);
-	const struct change *next = b->changes.list;
+	const struct manifest_change *next = b->changes.list;
 	for (size_t left = b->changes.carried; left > 0;) {
 		uint8_t kind;
 		size_t count = 1;

@@ -102,7 +102,7 @@ static int fetch_new(
 }
 
 /* May this content travel as a difference? What the reader accepts follows the same rule. */
-static bool may_patch(const struct change *change)
+static bool may_patch(const struct manifest_change *change)
 {
 	return change->old && change->old->mode != MANIFEST_LINK &&
 	       change->new_->mode != MANIFEST_LINK && change->old->size > 0 &&
@@ -110,7 +110,8 @@ static bool may_patch(const struct change *change)
 }
 
 /* `list`: changes from the first of the group on, count of them carried. */
-static int write_whole(struct writer *w, const struct change *list, uint32_t count, struct err *err)
+static int write_whole(
+	struct writer *w, const struct manifest_change *list, uint32_t count, struct err *err)
 {
 	uint8_t head[5] = {BUNDLE_WHOLE};
 	put_u32(head + 1, count);
@@ -120,7 +121,7 @@ static int write_whole(struct writer *w, const struct change *list, uint32_t cou
 	ZSTD_CCtx_setParameter(w->cctx, ZSTD_c_compressionLevel, LEVEL);
 	uint64_t total = 0;
 	uint32_t seen = 0;
-	for (const struct change *change = list; seen < count; change++) {
+	for (const struct manifest_change *change = list; seen < count; change++) {
 		if (change->from != CHANGE_CARRIED)
 			continue;
 		total += change->new_->size;
@@ -140,7 +141,7 @@ static int write_whole(struct writer *w, const struct change *list, uint32_t cou
 	return 0;
 }
 
-static int write_patch(struct writer *w, const struct change *change, struct err *err)
+static int write_patch(struct writer *w, const struct manifest_change *change, struct err *err)
 {
 	AUTO(buf) struct buf old = {0};
 	struct err why = ERR_INIT;
@@ -167,7 +168,7 @@ static int write_patch(struct writer *w, const struct change *change, struct err
 static int write_contents(struct writer *w, const struct changes *changes, struct err *err)
 {
 	for (size_t i = 0; i < changes->count;) {
-		const struct change *change = &changes->list[i];
+		const struct manifest_change *change = &changes->list[i];
 		if (change->from != CHANGE_CARRIED) {
 			i++;
 		} else if (w->old_source && may_patch(change)) {
@@ -177,7 +178,7 @@ static int write_contents(struct writer *w, const struct changes *changes, struc
 		} else {
 			uint32_t count = 0;
 			for (; i < changes->count; i++) {
-				const struct change *next = &changes->list[i];
+				const struct manifest_change *next = &changes->list[i];
 				if (next->from != CHANGE_CARRIED)
 					continue;
 				if (w->old_source && may_patch(next))

@@ -9,7 +9,7 @@ static int collect(const struct manifest_entry *old, const struct manifest_entry
 	if ((changes->count & (changes->count - 1)) == 0)
 		changes->list = xrealloc(changes->list,
 			(changes->count ? changes->count * 2 : 1) * sizeof(*changes->list));
-	changes->list[changes->count++] = (struct change){
+	changes->list[changes->count++] = (struct manifest_change){
 		.old = old,
 		.new_ = new_,
 		.from = new_ ? CHANGE_CARRIED : CHANGE_REMOVED,
@@ -25,13 +25,14 @@ static bool is_file(const struct manifest_entry *entry)
 /* By content, then in path order (the list's own order). */
 static int compare_wanted(const void *a, const void *b)
 {
-	const struct change *x = *(struct change *const *)a, *y = *(struct change *const *)b;
+	const struct manifest_change *x = *(struct manifest_change *const *)a,
+				     *y = *(struct manifest_change *const *)b;
 	int order = memcmp(x->new_->digest.bytes, y->new_->digest.bytes, DIGEST_SIZE);
 	return order ? order : (x > y) - (x < y);
 }
 
 struct wanted {
-	struct change **list; /* new files, by content */
+	struct manifest_change **list; /* new files, by content */
 	size_t count;
 };
 
@@ -59,7 +60,7 @@ static void find_in_base(const struct wanted *wanted, const struct manifest *bas
 			continue;
 		size_t first = wanted_first(wanted, &entry->digest);
 		for (size_t w = first; w < wanted->count; w++) {
-			struct change *change = wanted->list[w];
+			struct manifest_change *change = wanted->list[w];
 			if (change->source || !digest_equal(&change->new_->digest, &entry->digest))
 				break;
 			change->from = CHANGE_FROM_BASE;
@@ -67,7 +68,7 @@ static void find_in_base(const struct wanted *wanted, const struct manifest *bas
 		}
 	}
 	for (size_t w = 0; w < wanted->count; w++) {
-		struct change *change = wanted->list[w];
+		struct manifest_change *change = wanted->list[w];
 		if (is_file(change->old) &&
 			digest_equal(&change->old->digest, &change->new_->digest))
 			change->source = change->old;
@@ -77,7 +78,7 @@ static void find_in_base(const struct wanted *wanted, const struct manifest *bas
 static void find_in_target(const struct wanted *wanted)
 {
 	for (size_t i = 1; i < wanted->count; i++) {
-		struct change *before = wanted->list[i - 1], *change = wanted->list[i];
+		struct manifest_change *before = wanted->list[i - 1], *change = wanted->list[i];
 		if (change->from != CHANGE_CARRIED ||
 			!digest_equal(&change->new_->digest, &before->new_->digest))
 			continue;
@@ -90,7 +91,8 @@ void changes_find(const struct manifest *base, const struct manifest *target, st
 {
 	*ret = (struct changes){0};
 	manifest_diff(base, target, collect, ret);
-	AUTO_FREE struct change **list = xcalloc(ret->count ? ret->count : 1, sizeof(*list));
+	AUTO_FREE struct manifest_change **list =
+		xcalloc(ret->count ? ret->count : 1, sizeof(*list));
 	struct wanted wanted = {.list = list};
 	for (size_t i = 0; i < ret->count; i++)
 		if (is_file(ret->list[i].new_))

@@ -16,14 +16,14 @@ enum change_from {
 	CHANGE_CARRIED,     /* the bundle carries it; links always are */
 };
 
-struct change {
+struct manifest_change {
 	const struct manifest_entry *old, *new_;
 	const struct manifest_entry *source;
 	enum change_from from;
 };
 
 struct changes {
-	struct change *list;
+	struct manifest_change *list;
 	size_t count;
 	size_t carried;         /* how many are CHANGE_CARRIED */
 	uint64_t carried_bytes; /* their sizes */
