@@ -133,7 +133,7 @@ int core_init(struct core *core, const char *config_path, struct err *err)
 		return -1;
 	uv_loop_init(&core->loop);
 	core->has_loop = 1;
-	const char *probe_user = core->may_change_user ? core->config.probe_user : NULL;
+	const char *probe_user = core->may_change_user ? core->config.users.probe : NULL;
 	AUTO_FREE char *probe = xasprintf("%s/fairlead-probe", core->config.libexec);
 	if (prober_new(&core->loop, probe, probe_user, &core->prober, err) < 0)
 		return -1;

@@ -200,7 +200,7 @@ static int start_child(struct gateway_process *gateway, int fd, struct err *err)
 	char *env[] = { NULL };
 	struct spawn_fd fds[] = { { fd, 3 } };
 	struct spawn_user user = { 0 };
-	const char *name = gateway->core->may_change_user ? config->gateway_user : NULL;
+	const char *name = gateway->core->may_change_user ? config->users.gateway : NULL;
 	if (name && spawn_user_find(name, &user, err) < 0)
 		return -1;
 	struct spawn spawn = {

@@ -5,10 +5,10 @@
 
 static const char *find(const struct agent_config *config, const char *name, size_t len)
 {
-	for (size_t i = 0; i < config->variable_count; i++)
-		if (strncmp(config->variables[i].name, name, len) == 0 &&
-			config->variables[i].name[len] == '\0')
-			return config->variables[i].value;
+	for (size_t i = 0; i < config->variables.count; i++)
+		if (strncmp(config->variables.pairs[i].name, name, len) == 0 &&
+			config->variables.pairs[i].name[len] == '\0')
+			return config->variables.pairs[i].value;
 	return NULL;
 }
 
@@ -75,18 +75,18 @@ static void add_environment(const struct agent_config *config, Fairlead__V1__Pro
 {
 	size_t own = process->n_env;
 	process->env = xrealloc(process->env,
-		(own + config->variable_count) * sizeof(*process->env));
-	for (size_t i = 0; i < config->variable_count; i++) {
+		(own + config->variables.count) * sizeof(*process->env));
+	for (size_t i = 0; i < config->variables.count; i++) {
 		size_t j = 0;
-		while (j < own && strcmp(process->env[j]->name, config->variables[i].name) != 0)
+		while (j < own && strcmp(process->env[j]->name, config->variables.pairs[i].name) != 0)
 			j++;
 		if (j < own)
 			continue;
 		Fairlead__V1__EnvVar *variable = xmalloc(sizeof(*variable));
 		fairlead__v1__env_var__init(variable);
-		pb_set_str(&variable->name, config->variables[i].name);
-		pb_set_bytes(&variable->value, config->variables[i].value,
-			strlen(config->variables[i].value));
+		pb_set_str(&variable->name, config->variables.pairs[i].name);
+		pb_set_bytes(&variable->value, config->variables.pairs[i].value,
+			strlen(config->variables.pairs[i].value));
 		process->env[process->n_env++] = variable;
 	}
 }
