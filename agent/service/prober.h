@@ -10,8 +10,8 @@
 
 struct prober;
 /* probe_path: the fairlead-probe program; probe_user: to run it as, NULL for the core's own. */
-int prober_new(uv_loop_t *loop, const char *probe_path, const char *probe_user,
-	struct prober **ret, struct err *err);
+int prober_new(uv_loop_t *loop, const char *probe_path, const char *probe_user, struct prober **ret,
+	struct err *err);
 void prober_free(struct prober *prober);
 
 struct health_watch;
@@ -21,7 +21,8 @@ typedef void health_done_fn(void *user, const struct err *err);
 /* Watch `plan` until it is healthy or failed. A service without probes gets `running` for 1 s.
  * Nothing counts that was asked before this call; `running` wants the process that is there now
  * to stay (another pid is a restart). The plan outlives the watch. */
-struct health_watch *health_watch_start(struct prober *prober, const struct service_context *context,
-	const Fairlead__V1__ServicePlan *plan, health_done_fn *done, void *user);
+struct health_watch *health_watch_start(struct prober *prober,
+	const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
+	health_done_fn *done, void *user);
 /* No callback follows. NULL is fine. */
 void health_watch_cancel(struct health_watch *watch);

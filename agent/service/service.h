@@ -12,13 +12,14 @@
 struct service_context {
 	uv_loop_t *loop;
 	const struct store *store;
-	const char *shim_path;   /* the fairlead-shim program */
-	int may_change_user;     /* 0: the agent is not root; services run as its own user */
+	const char *shim_path; /* the fairlead-shim program */
+	int may_change_user;   /* 0: the agent is not root; services run as its own user */
 };
 
-/* Borrowed status; err->code is ERR_NONE when it worked. */
-typedef void service_done_fn(void *user, const Fairlead__V1__ServiceStatus *status,
-	const struct err *err);
+/* err->code is ERR_NONE when it worked; then the status is there, borrowed. On failure it is NULL.
+ */
+typedef void service_done_fn(
+	void *user, const Fairlead__V1__ServiceStatus *status, const struct err *err);
 
 struct service_ops {
 	const char *name; /* ServicePlan.driver */
@@ -27,7 +28,8 @@ struct service_ops {
 	int (*check)(const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
 		const char *release_path, struct err *err);
 	/* Start from the release; done when the process exists (or could not be started). Not
-	 * idempotent: the caller has stopped the old one. */
+	 * idempotent: the caller has stopped the old one. ERR_FAILED: the command did not execute,
+	 * and nothing is left of it. */
 	int (*start)(const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
 		const struct digest *release, service_done_fn *done, void *user, struct err *err);
 	/* Signal, wait stop_timeout_ms, kill the whole group; done when nothing of it is left.
@@ -45,6 +47,6 @@ struct service_ops {
 /* The driver of that name; NULL if this agent has none. */
 const struct service_ops *service_ops_find(const char *driver);
 
-/* The last `lines` lines (at most 64 KiB) of an open log file, escaped line by line (text_escape), for
- * a failure report. May block on disk briefly. */
+/* Append the last `lines` lines (at most 64 KiB) of an open log file, escaped line by line
+ * (text_escape), for a failure report. May block on disk briefly. */
 int service_log_tail(int fd, unsigned lines, struct buf *ret, struct err *err);

@@ -1,0 +1,524 @@
+/* The process driver with the real fairlead-shim. */
+#include "agent/service/service.h"
+#include "agent/shim/pidfile.h"
+#include "common/base/mem.h"
+#include "common/base/pb.h"
+#include "common/os/clock.h"
+#include "common/os/file.h"
+#include "common/os/spawn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+enum { PATIENCE_MS = 30000 };
+
+struct bench {
+	char root[64];
+	struct store store;
+	uv_loop_t loop;
+	struct service_context context;
+	struct digest release;
+	char *release_path;
+	const struct service_ops *ops;
+	Fairlead__V1__ServicePlan plan;
+	Fairlead__V1__ProcessSpec process;
+	Fairlead__V1__RestartPolicy restart;
+	Fairlead__V1__Limits limits;
+	ProtobufCBinaryData command[8];
+	/* The last answer. */
+	int answered;
+	struct err err;
+	char state[32], message[256];
+	pid_t pid;
+	unsigned restarts;
+};
+
+static int setup(void **state)
+{
+	struct bench *b = xcalloc(1, sizeof(*b));
+	snprintf(b->root, sizeof(b->root), "/tmp/fairlead-driver-XXXXXX");
+	assert_non_null(mkdtemp(b->root));
+	/* Longer than sun_path, as a store may be. */
+	b->store.path = xasprintf("%s/%0120d", b->root, 7);
+	memset(b->release.bytes, 0xab, DIGEST_SIZE);
+	b->release_path = store_release_path(&b->store, &b->release);
+	assert_int_equal(make_dirs(b->release_path, 0755, NULL), 0);
+	b->store.dirfd = open_dir(b->store.path, NULL);
+	uv_loop_init(&b->loop);
+	b->context = (struct service_context){
+		.loop = &b->loop,
+		.store = &b->store,
+		.shim_path = BIN_DIR "/fairlead-shim",
+	};
+	b->ops = service_ops_find("process");
+	assert_non_null(b->ops);
+	fairlead__v1__service_plan__init(&b->plan);
+	fairlead__v1__process_spec__init(&b->process);
+	fairlead__v1__restart_policy__init(&b->restart);
+	fairlead__v1__limits__init(&b->limits);
+	b->restart.policy = pb_str("no");
+	b->process.restart = &b->restart;
+	b->process.limits = &b->limits;
+	b->plan.name = pb_str("web");
+	b->plan.process = &b->process;
+	b->plan.stop_timeout_ms = 10000;
+	*state = b;
+	return 0;
+}
+
+static void command(struct bench *b, const char *const *argv)
+{
+	b->process.n_command = 0;
+	b->process.command = b->command;
+	for (; *argv; argv++)
+		b->command[b->process.n_command++] = pb_borrow(*argv, strlen(*argv));
+}
+
+static void shell(struct bench *b, const char *script)
+{
+	const char *const argv[] = {"sh", "-c", script, NULL};
+	command(b, argv);
+}
+
+static void on_done(void *user, const Fairlead__V1__ServiceStatus *status, const struct err *err)
+{
+	struct bench *b = user;
+	b->answered++;
+	b->err = *err;
+	if (!status)
+		return;
+	snprintf(b->state, sizeof(b->state), "%s", status->state);
+	snprintf(b->message, sizeof(b->message), "%s", status->message);
+	b->pid = (pid_t)status->pid;
+	b->restarts = status->restarts;
+}
+
+static void wait_answer(struct bench *b)
+{
+	while (!b->answered)
+		assert_true(uv_run(&b->loop, UV_RUN_ONCE) || b->answered);
+	assert_int_equal(b->answered, 1);
+	uv_run(&b->loop, UV_RUN_NOWAIT); /* the handles close */
+}
+
+static void start(struct bench *b)
+{
+	b->answered = 0;
+	struct err err = ERR_INIT;
+	if (b->ops->start(&b->context, &b->plan, &b->release, on_done, b, &err) < 0)
+		fail_msg("%s", err.message);
+	assert_int_equal(b->answered, 0);
+	wait_answer(b);
+}
+
+static void start_well(struct bench *b)
+{
+	start(b);
+	if (b->err.code != ERR_NONE)
+		fail_msg("%s", b->err.message);
+	assert_string_equal(b->state, "running");
+	assert_true(b->pid > 1);
+}
+
+static void ask(struct bench *b)
+{
+	b->answered = 0;
+	assert_int_equal(b->ops->status(&b->context, &b->plan, on_done, b, NULL), 0);
+	wait_answer(b);
+	assert_int_equal(b->err.code, ERR_NONE);
+}
+
+static void stop(struct bench *b)
+{
+	b->answered = 0;
+	assert_int_equal(b->ops->stop(&b->context, &b->plan, on_done, b, NULL), 0);
+	wait_answer(b);
+	if (b->err.code != ERR_NONE)
+		fail_msg("%s", b->err.message);
+	assert_string_equal(b->state, "stopped");
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+	stop(b);
+	uv_run(&b->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&b->loop), 0);
+	close(b->store.dirfd);
+	assert_int_equal(tree_remove(AT_FDCWD, b->root, NULL), 0);
+	free(b->store.path);
+	free(b->release_path);
+	free(b);
+	return 0;
+}
+
+static void pause_briefly(void)
+{
+	poll(NULL, 0, 5);
+}
+
+/* Until cond, evaluated again and again; fails after PATIENCE_MS. */
+#define WAIT_UNTIL(step, cond)                                                                     \
+	do {                                                                                       \
+		uint64_t give_up_ = clock_mono_ms() + PATIENCE_MS;                                 \
+		for (step; !(cond); step) {                                                        \
+			if (clock_mono_ms() > give_up_)                                            \
+				fail_msg("still not: %s", #cond);                                  \
+			pause_briefly();                                                           \
+		}                                                                                  \
+	} while (0)
+
+static int exists(pid_t pid)
+{
+	struct process process;
+	return process_read(pid, &process, NULL) == 0;
+}
+
+/* A number that the service wrote to `name` in its release; 0 while it has not. */
+static pid_t number_in(const struct bench *b, const char *name)
+{
+	AUTO_FREE char *path = xasprintf("%s/%s", b->release_path, name);
+	AUTO(buf) struct buf text = {0};
+	if (file_read(AT_FDCWD, path, 64, &text, NULL) < 0 || !strchr(buf_str(&text), '\n'))
+		return 0;
+	return (pid_t)strtol(buf_str(&text), NULL, 10);
+}
+
+static void read_log(const struct bench *b, struct buf *text)
+{
+	int fd;
+	assert_int_equal(b->ops->open_log(&b->context, "web", &fd, NULL), 0);
+	assert_int_equal(service_log_tail(fd, 100, text, NULL), 0);
+	close(fd);
+}
+
+static pid_t shim_of(pid_t service)
+{
+	struct process process;
+	assert_int_equal(process_read(service, &process, NULL), 0);
+	return process.parent;
+}
+
+static void starts_says_so_and_stops(void **state)
+{
+	struct bench *b = *state;
+	ask(b);
+	assert_string_equal(b->state, "stopped");
+	shell(b, "echo hello from $FAIRLEAD_SERVICE in $PWD; echo err >&2; exec sleep 1000");
+	start_well(b);
+	pid_t pid = b->pid;
+	assert_int_equal(getsid(pid), pid);
+	ask(b);
+	assert_string_equal(b->state, "running");
+	assert_int_equal(b->pid, pid);
+	AUTO(buf) struct buf log = {0};
+	AUTO_FREE char *line = xasprintf("\nhello from web in %s\nerr\n", b->release_path);
+	WAIT_UNTIL((buf_clear(&log), read_log(b, &log)), strstr(buf_str(&log), line));
+	pid_t shim = shim_of(pid);
+	stop(b);
+	assert_false(exists(pid));
+	WAIT_UNTIL((void)0, !exists(shim));
+	ask(b);
+	assert_string_equal(b->state, "stopped");
+	stop(b); /* again is fine */
+}
+
+static void a_second_supervisor_is_refused(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "exec sleep 1000");
+	start_well(b);
+	pid_t pid = b->pid;
+	start(b);
+	assert_int_equal(b->err.code, ERR_FAILED);
+	assert_non_null(strstr(b->err.message, "already"));
+	ask(b);
+	assert_int_equal(b->pid, pid);
+}
+
+static void a_missing_command_is_said_at_once(void **state)
+{
+	struct bench *b = *state;
+	static const struct {
+		const char *command, *message;
+	} cases[] = {
+		{"bin/x", "cannot execute 'bin/x': No such file or directory"},
+		{"no-such-program", "cannot execute 'no-such-program': No such file"},
+		{"/etc", "cannot execute '/etc': Permission denied"},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const char *const argv[] = {cases[i].command, NULL};
+		command(b, argv);
+		struct err err = ERR_INIT;
+		assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
+		assert_int_equal(err.code, ERR_CONFIG);
+		assert_non_null(strstr(err.message, cases[i].command));
+		start(b);
+		assert_int_equal(b->err.code, ERR_FAILED);
+		assert_non_null(strstr(b->err.message, cases[i].message));
+		ask(b);
+		assert_string_equal(b->state, "stopped");
+	}
+}
+
+static void bad_plans_are_refused(void **state)
+{
+	struct bench *b = *state;
+	struct err err = ERR_INIT;
+	shell(b, "true");
+	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), 0);
+	b->plan.stop_signal = pb_str("SIGTERM");
+	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
+	assert_non_null(strstr(err.message, "SIGTERM"));
+	b->plan.stop_signal = pb_str("INT");
+	b->restart.policy = pb_str("sometimes");
+	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
+	assert_non_null(strstr(err.message, "sometimes"));
+	b->restart.policy = pb_str("always");
+	b->process.user = pb_str("no-such-user-here");
+	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), 0);
+	b->context.may_change_user = 1;
+	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
+	assert_int_equal(err.code, ERR_CONFIG);
+	assert_non_null(strstr(err.message, "no-such-user-here"));
+	b->plan.name = pb_str("../evil");
+	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
+	assert_int_equal(b->ops->status(&b->context, &b->plan, on_done, b, &err), -1);
+	b->plan.name = pb_str("web");
+}
+
+static void failures_are_retried_and_then_given_up(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "echo $$ >> runs; exit 3");
+	b->restart.policy = pb_str("on-failure");
+	b->restart.max_retries = 2;
+	b->restart.backoff_ms = 60;
+	uint64_t began = clock_mono_ms();
+	start_well(b);
+	WAIT_UNTIL(ask(b), strcmp(b->state, "failed") == 0);
+	assert_true(clock_mono_ms() - began >= 60 + 120);
+	assert_string_equal(b->message, "exited with status 3");
+	assert_int_equal(b->restarts, 2);
+	AUTO_FREE char *path = xasprintf("%s/runs", b->release_path);
+	AUTO(buf) struct buf runs = {0};
+	assert_int_equal(file_read(AT_FDCWD, path, 4096, &runs, NULL), 0);
+	size_t lines = 0;
+	for (size_t i = 0; i < runs.len; i++)
+		lines += runs.data[i] == '\n';
+	assert_int_equal(lines, 3);
+}
+
+static void a_killed_service_comes_back_another_one(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "exec sleep 1000");
+	b->restart.policy = pb_str("on-failure");
+	b->restart.max_retries = 3;
+	b->restart.backoff_ms = 50;
+	start_well(b);
+	pid_t before = b->pid;
+	kill(before, SIGKILL);
+	WAIT_UNTIL(ask(b), strcmp(b->state, "running") == 0 && b->pid != before);
+	assert_int_equal(b->restarts, 1);
+}
+
+static void a_good_end_rests(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "exit 0");
+	b->restart.policy = pb_str("on-failure");
+	b->restart.max_retries = 3;
+	start_well(b);
+	WAIT_UNTIL(ask(b), strcmp(b->state, "stopped") == 0);
+	assert_string_equal(b->message, "exited with status 0");
+}
+
+static void nothing_of_a_service_is_left(void **state)
+{
+	struct bench *b = *state;
+	/* A grandchild in a session of its own that ignores TERM. */
+	shell(b, "setsid sh -c 'trap \"\" TERM; (echo $$ > inner); while :; do sleep 1; done' & "
+		 "sleep 1000");
+	b->plan.stop_timeout_ms = 100;
+	start_well(b);
+	pid_t inner = 0;
+	WAIT_UNTIL(inner = number_in(b, "inner"), inner);
+	assert_int_not_equal(getsid(inner), b->pid);
+	stop(b);
+	assert_false(exists(inner));
+}
+
+static void one_that_ignores_term_is_killed_in_time(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "trap '' TERM; (echo $$ > ready); while :; do sleep 1; done");
+	b->plan.stop_timeout_ms = 200;
+	start_well(b);
+	WAIT_UNTIL((void)0, number_in(b, "ready"));
+	uint64_t began = clock_mono_ms();
+	stop(b);
+	uint64_t took = clock_mono_ms() - began;
+	assert_true(took >= 200);
+	assert_true(took < 5000);
+	assert_false(exists(b->pid));
+}
+
+static void what_a_crash_leaves_is_gone_before_the_restart(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "sleep 1000 & echo $! > child; test -f again && sleep 1000; touch again; exit 1");
+	b->restart.policy = pb_str("on-failure");
+	b->restart.max_retries = 1;
+	start_well(b);
+	pid_t child = 0;
+	WAIT_UNTIL(child = number_in(b, "child"), child);
+	WAIT_UNTIL(ask(b), strcmp(b->state, "running") == 0 && b->restarts == 1);
+	assert_false(exists(child));
+}
+
+static void it_outlives_the_agent(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "exec sleep 1000");
+	pid_t agent = fork();
+	if (agent == 0) {
+		/* Another agent in a process of its own, which then is killed. */
+		uv_loop_t loop;
+		uv_loop_init(&loop);
+		b->context.loop = &loop;
+		b->answered = 0;
+		b->ops->start(&b->context, &b->plan, &b->release, on_done, b, NULL);
+		while (!b->answered)
+			uv_run(&loop, UV_RUN_ONCE);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(agent, NULL, 0), agent);
+	ask(b);
+	assert_string_equal(b->state, "running");
+	assert_true(exists(b->pid));
+	stop(b);
+}
+
+static void a_service_without_its_shim_is_found_and_stopped(void **state)
+{
+	struct bench *b = *state;
+	shell(b, "trap '' TERM; sleep 1000 & echo $! > child; while :; do sleep 1; done");
+	b->plan.stop_timeout_ms = 100;
+	start_well(b);
+	pid_t pid = b->pid, child = 0, shim = shim_of(pid);
+	WAIT_UNTIL(child = number_in(b, "child"), child);
+	kill(shim, SIGKILL);
+	WAIT_UNTIL((void)0, !exists(shim));
+	ask(b);
+	assert_string_equal(b->state, "running");
+	assert_string_equal(b->message, "its supervisor is gone");
+	assert_int_equal(b->pid, pid);
+	stop(b);
+	assert_false(exists(pid));
+	assert_false(exists(child));
+}
+
+static void a_reused_pid_is_left_alone(void **state)
+{
+	struct bench *b = *state;
+	/* A process that only has the pid which the file names. */
+	const char *argv[] = {"sleep", "1000", NULL};
+	struct spawn spawn = {.program = "/bin/sleep", .argv = argv, .place = SPAWN_SESSION};
+	struct spawned other = SPAWNED_INIT;
+	assert_int_equal(spawn_run(&spawn, &other, NULL), 0);
+	AUTO_FREE char *dir = xasprintf("%s/state/services", b->store.path);
+	assert_int_equal(make_dirs(dir, 0700, NULL), 0);
+	AUTO_CLOSE int dirfd = open_dir(dir, NULL);
+	assert_int_equal(pidfile_write(dirfd, "web.pid", other.pid, "x", NULL), 0);
+	ask(b);
+	assert_string_equal(b->state, "running"); /* the file is understood */
+
+	struct pidfile file;
+	assert_int_equal(pidfile_read(dirfd, "web.pid", &file, NULL), 0);
+	AUTO_FREE char *earlier = xasprintf(
+		"%d %llu %s x\n", file.pid, (unsigned long long)file.start_ticks - 1, file.boot);
+	AUTO_FREE char *other_boot = xasprintf("%d %llu 00000000-0000-0000-0000-000000000000 x\n",
+		file.pid, (unsigned long long)file.start_ticks);
+	const char *const lines[] = {earlier, other_boot};
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		assert_int_equal(
+			file_write_atomic(dirfd, "web.pid", BYTES_STR(lines[i]), 0600, NULL), 0);
+		stop(b);
+		assert_true(exists(other.pid));
+	}
+	spawn_kill(&other, SIGKILL);
+	waitpid(other.pid, NULL, 0);
+	spawned_release(&other);
+}
+
+static void limits_and_environment_reach_the_service(void **state)
+{
+	struct bench *b = *state;
+	b->limits.open_files = 99;
+	Fairlead__V1__EnvVar lang = FAIRLEAD__V1__ENV_VAR__INIT;
+	lang.name = pb_str("LANG");
+	lang.value = pb_borrow("xx", 2);
+	Fairlead__V1__EnvVar *env[] = {&lang};
+	b->process.n_env = 1;
+	b->process.env = env;
+	setenv("SECRET_OF_THE_AGENT", "1", 1);
+	shell(b, "ulimit -n; env; echo done; sleep 1000");
+	start_well(b);
+	AUTO(buf) struct buf log = {0};
+	WAIT_UNTIL((buf_clear(&log), read_log(b, &log)), strstr(buf_str(&log), "\ndone\n"));
+	const char *text = buf_str(&log);
+	assert_non_null(strstr(text, "\n99\n"));
+	assert_non_null(strstr(text, "\nLANG=xx\n"));
+	assert_non_null(strstr(text, "\nFAIRLEAD_RELEASE=abab"));
+	assert_non_null(strstr(text, "\nPATH=/usr/local/sbin:"));
+	assert_null(strstr(text, "SECRET"));
+	assert_null(strstr(text, "C.UTF-8"));
+	unsetenv("SECRET_OF_THE_AGENT");
+}
+
+static void it_runs_as_its_user(void **state)
+{
+	struct bench *b = *state;
+	if (getuid() != 0)
+		skip();
+	b->context.may_change_user = 1;
+	b->process.user = pb_str("nobody");
+	assert_int_equal(chmod(b->root, 0755), 0);
+	shell(b, "id -un; grep -E '^(CapEff|Uid)' /proc/self/status; echo done; sleep 1000");
+	start_well(b);
+	AUTO(buf) struct buf log = {0};
+	WAIT_UNTIL((buf_clear(&log), read_log(b, &log)), strstr(buf_str(&log), "\ndone\n"));
+	assert_non_null(strstr(buf_str(&log), "\nnobody\n"));
+	assert_non_null(strstr(buf_str(&log), "CapEff:\\x090000000000000000\n"));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(starts_says_so_and_stops),
+		TEST(a_second_supervisor_is_refused),
+		TEST(a_missing_command_is_said_at_once),
+		TEST(bad_plans_are_refused),
+		TEST(failures_are_retried_and_then_given_up),
+		TEST(a_killed_service_comes_back_another_one),
+		TEST(a_good_end_rests),
+		TEST(nothing_of_a_service_is_left),
+		TEST(one_that_ignores_term_is_killed_in_time),
+		TEST(what_a_crash_leaves_is_gone_before_the_restart),
+		TEST(it_outlives_the_agent),
+		TEST(a_service_without_its_shim_is_found_and_stopped),
+		TEST(a_reused_pid_is_left_alone),
+		TEST(limits_and_environment_reach_the_service),
+		TEST(it_runs_as_its_user),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
