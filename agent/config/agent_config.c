@@ -29,15 +29,13 @@ static int check_variable(const char *text, struct err *err)
 
 static const struct config_field user_fields[] = {
 	{.key = "gateway",
-		.type = CONFIG_TEXT,
+		.type = CONFIG_NAME,
 		CONFIG_MEMBER(struct agent_config, users.gateway),
-		.min = 1,
 		.preset = "fairlead-gateway",
 		.doc = "The user fairlead-gateway becomes when the agent is root"},
 	{.key = "probe",
-		.type = CONFIG_TEXT,
+		.type = CONFIG_NAME,
 		CONFIG_MEMBER(struct agent_config, users.probe),
-		.min = 1,
 		.preset = "fairlead-probe",
 		.doc = "The user fairlead-probe becomes when the agent is root"},
 	{0},
@@ -79,8 +77,8 @@ const struct config_field agent_config_fields[] = {
 		.doc = "Address and port to listen on; port 0 picks a free one"},
 	{.key = "root",
 		.type = CONFIG_PATH,
+		.need = CONFIG_REQUIRED,
 		CONFIG_MEMBER(struct agent_config, root),
-		.preset = "/srv/fairlead",
 		.doc = "Where releases are kept, one folder for each app and environment"},
 	{.key = "state",
 		.type = CONFIG_PATH,
@@ -95,16 +93,14 @@ const struct config_field agent_config_fields[] = {
 	{.key = "libexec",
 		.type = CONFIG_PATH,
 		CONFIG_MEMBER(struct agent_config, libexec),
-		.doc = "Where `fairlead-gateway`, `fairlead-probe` and `fairlead-shim` are; left out: "
+		.doc = "Where `fairlead-gateway`, `fairlead-probe` and `fairlead-shim` are; left "
+		       "out: "
 		       "beside the agent"},
 	{.key = "users",
 		.type = CONFIG_SECTION,
 		.fields = user_fields,
 		.doc = "Whom the unprivileged programs become; ignored when the agent is not root"},
-	{.key = "limits",
-		.type = CONFIG_SECTION,
-		.fields = limit_fields,
-		.doc = "Of the gateway"},
+	{.key = "limits", .type = CONFIG_SECTION, .fields = limit_fields, .doc = "Of the gateway"},
 	{.key = "variables",
 		.type = CONFIG_MAP,
 		CONFIG_MEMBER(struct agent_config, variables),
@@ -132,9 +128,13 @@ static int default_libexec(struct agent_config *config, struct err *err)
 int agent_config_load(const char *path, struct agent_config *ret, struct err *err)
 {
 	AUTO_YAML struct yaml *yaml = NULL;
-	*ret = (struct agent_config){ 0 };
-	if (yaml_load_file(path, &yaml, err) < 0)
+	*ret = (struct agent_config){0};
+	if (yaml_load_file(path, &yaml, err) < 0) {
+		if (err && err->code == ERR_NOT_FOUND)
+			err_hint(err, "Write it as docs/configuration.md says, or name another "
+				      "file with --config.");
 		return -1;
+	}
 	if (config_load(yaml_root(yaml), agent_config_fields, ret, CONFIG_NEW, err) < 0 ||
 		default_libexec(ret, err) < 0) {
 		agent_config_release(ret);

@@ -224,6 +224,9 @@ static int out_of_range(
 		return yaml_error(node, err,
 			"\"%s\" is out of range; write codes from 100 to 599, the lower one first",
 			shown);
+	if (field->min == field->max)
+		return yaml_error(node, err, "\"%s\" is not available in this version; write %s",
+			shown, types[field->type].print(field->min, min));
 	uint64_t highest = field->max ? field->max : UINT32_MAX;
 	return yaml_error(node, err, "\"%s\" is out of range; write %s from %s to %s", shown,
 		types[field->type].name, types[field->type].print(field->min, min),

@@ -36,7 +36,9 @@ static int error_at(const struct yaml *yaml, unsigned line, struct err *err, con
 	if (vasprintf(&message, fmt, ap) < 0)
 		message = NULL;
 	va_end(ap);
-	return err_set(err, ERR_CONFIG, "%s:%u: %s", yaml->name, line, message ? message : "");
+	err_set(err, ERR_CONFIG, "%s:%u: %s", yaml->name, line, message ? message : "");
+	return err_hint(err, "Correct line %u of %s; docs/configuration.md explains every key.", line,
+		yaml->name);
 }
 
 void yaml_free(struct yaml *yaml)
@@ -357,10 +359,21 @@ int yaml_load_bytes(const char *name, struct bytes bytes, struct yaml **ret, str
 	return yaml_load_bytes_max(name, bytes, YAML_BYTES_MAX, YAML_NODES_MAX, ret, err);
 }
 
+int yaml_read_file(const char *path, size_t bytes_max, struct buf *ret, struct err *err)
+{
+	if (file_read(AT_FDCWD, path, bytes_max, ret, err) == 0)
+		return 0;
+	if (!err || err->code == ERR_NOT_FOUND)
+		return -1;
+	err->code = ERR_CONFIG; /* a directory, no permission, too large: the user's to correct */
+	return err_hint(err, "Make %s a plain file that you can read, of at most %zu bytes.", path,
+		bytes_max);
+}
+
 int yaml_load_file(const char *path, struct yaml **ret, struct err *err)
 {
-	AUTO(buf) struct buf content = {0};
-	if (file_read(AT_FDCWD, path, YAML_BYTES_MAX, &content, err) < 0)
+	AUTO(buf) struct buf content = { 0 };
+	if (yaml_read_file(path, YAML_BYTES_MAX, &content, err) < 0)
 		return -1;
 	return yaml_load_bytes(path, buf_bytes(&content), ret, err);
 }

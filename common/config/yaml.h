@@ -35,7 +35,10 @@ struct yaml_node {
 	unsigned line; /* of the key, or of the value where there is none; from 1 */
 };
 
-/* ERR_NOT_FOUND, ERR_IO, or ERR_CONFIG. Blocks on disk. Free with yaml_free. */
+/* The bytes of a configuration file: ERR_NOT_FOUND, or ERR_CONFIG when it cannot be read or is too
+ * large. Blocks on disk. */
+int yaml_read_file(const char *path, size_t bytes_max, struct buf *ret, struct err *err);
+/* ERR_NOT_FOUND or ERR_CONFIG. Blocks on disk. Free with yaml_free. */
 int yaml_load_file(const char *path, struct yaml **ret, struct err *err);
 /* The same from memory; `name` stands for the file in messages. Bytes are not kept. */
 int yaml_load_bytes(const char *name, struct bytes bytes, struct yaml **ret, struct err *err);

@@ -5,6 +5,7 @@
  * sizes bytes. Every string is owned by the config; lists are NULL-terminated. */
 #pragma once
 
+#include "common/base/buf.h"
 #include "common/base/err.h"
 #include "fairlead/v1/command.pb-c.h"
 
@@ -12,29 +13,32 @@
 #include <stdint.h>
 
 struct app_rule {
-	char **match;                     /* patterns, coordinator/plan/pattern.h */
+	char **match; /* patterns, coordinator/plan/pattern.h */
 	Fairlead__V1__ActionClass class;
-	char **services;                  /* empty: all */
-	unsigned line;                    /* of fairlead.yaml, 0 for a built-in rule */
+	char **services; /* empty: all */
+	unsigned line;   /* of fairlead.yaml, 0 for a built-in rule */
 };
 
 struct app_service {
 	char *name;
-	char *hosts;      /* label selector; "" for every host */
-	Fairlead__V1__ActionClass restart_on; /* APP_ONLY (default) or FULL_RESTART: leave it below that */
-	/* What is sent: name, driver, process, probes, stop; `action` is set by the plan. */
+	char *hosts; /* label selector; "" for every host */
+	Fairlead__V1__ActionClass
+		restart_on; /* APP_ONLY (default) or FULL_RESTART: leave it below that */
+	/* What is sent: name, driver, process, probes, stop; `action` is set by the plan. On the
+	 * heap, field by field, as if it had been unpacked: PB_COPY it, or let app_config_release
+	 * free it. */
 	Fairlead__V1__ServicePlan *plan;
 	unsigned line;
 };
 
-enum app_strategy { APP_STRATEGY_ALL };                 /* later: rolling, canary */
+enum app_strategy { APP_STRATEGY_ALL }; /* later: rolling, canary */
 enum app_unreachable { APP_UNREACHABLE_FAIL, APP_UNREACHABLE_SKIP };
 enum app_on_failure { APP_ON_FAILURE_ROLLBACK_ALL, APP_ON_FAILURE_ROLLBACK_HOST };
 
 struct app_config {
-	char *path;          /* as named in messages */
+	char *path; /* as named in messages */
 	char *app;
-	char *environment;   /* the one chosen */
+	char *environment; /* the one chosen */
 	unsigned keep_releases;
 	struct app_rule *rules;
 	size_t rule_count;
@@ -52,8 +56,11 @@ struct app_config {
 };
 
 /* environment NULL: the only one, or ERR_USAGE that lists them; without an `environments` section
- * every name is accepted and NULL means "production". ERR_CONFIG otherwise; what this version does not
- * have yet (compose, systemd, hooks, migrations …) is an error that says so, never ignored. */
-int app_config_load(const char *path, const char *environment, struct app_config *ret,
-	struct err *err);
+ * every name is accepted and NULL means "production". ERR_CONFIG otherwise; what this version does
+ * not have yet (compose, systemd, hooks, migrations …) is an error that says so, never ignored. */
+int app_config_load(
+	const char *path, const char *environment, struct app_config *ret, struct err *err);
+/* The same from memory; `name` stands for the file in messages and in `path`. */
+int app_config_load_text(const char *name, struct bytes text, const char *environment,
+	struct app_config *ret, struct err *err);
 void app_config_release(struct app_config *config);

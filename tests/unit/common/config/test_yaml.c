@@ -64,7 +64,7 @@ static void what_is_not_plain_is_refused(void **state)
 			"t:3: not valid YAML: flow sequence without a closing bracket; check the "
 			"indentation and the brackets around column 1"},
 		{"a: \"b\n", "t:1: not valid YAML: double-quoted scalar without closing quote; "
-			     "check the indentation and the brackets around column 4"},
+			     "check the indentation and the brackets around column 5"},
 		{"\ta: 1\n", "t:1: not valid YAML: invalid tab as indendation in a mapping; check "
 			     "the indentation and the brackets around column 1"},
 	};
@@ -145,7 +145,8 @@ static void a_borrowed_error_gets_its_place(void **state)
 	yaml_error_wrap(yaml_root(yaml)->first->first, &err);
 	assert_int_equal(err.code, ERR_CONFIG);
 	assert_string_equal(err.message, "t:1: a.b: \"1\" is wrong; write 2");
-	assert_string_equal(err.hint, "");
+	assert_string_equal(
+		err.hint, "Correct line 1 of t; docs/configuration.md explains every key.");
 }
 
 int main(void)

@@ -213,7 +213,7 @@ static void bad_files_are_refused_with_line_and_key(void **state)
 	} cases[] = {
 		{xstrdup("signers: {}\n"), "1: version: is missing; write version: 1"},
 		{xstrdup("version: 2\nsigners: {}\n"),
-			"1: version: \"2\" is out of range; write a whole number from 1 to 1"},
+			"1: version: \"2\" is not available in this version; write 1"},
 		{xstrdup("version: 1\n"), "1: signers: is missing; write at least one signer"},
 		{xstrdup("version: 1\nsigners:\n  ci:\n    roles: [deploy]\n"),
 			"3: signers.ci.key: is missing; write the public key that `fairlead key "
