@@ -195,9 +195,8 @@ static int start_child(struct gateway_process *gateway, int fd, struct err *err)
 	AUTO_FREE char *program = xasprintf("%s/fairlead-gateway", config->libexec);
 	char key[KEY_TEXT_SIZE];
 	public_key_text(signing_key_public(gateway->core->host_key), key);
-	char *argv[] = { program, pb_str("--listen"), gateway->listen, pb_str("--host-key"), key,
-		NULL };
-	char *env[] = { NULL };
+	const char *argv[] = { program, "--listen", gateway->listen, "--host-key", key, NULL };
+	const char *env[] = { NULL };
 	struct spawn_fd fds[] = { { fd, 3 } };
 	struct spawn_user user = { 0 };
 	const char *name = gateway->core->may_change_user ? config->users.gateway : NULL;
