@@ -3,6 +3,7 @@
 #include "common/os/file.h"
 #include "common/trust/key.h"
 #include "coordinator/cli/options.h"
+#include "coordinator/report/style.h"
 
 static void print_key(
 	const struct options *options, const struct signing_key *key, const char *path)
@@ -20,10 +21,7 @@ static void print_key(
 	cJSON_AddStringToObject(object, "key", text);
 	cJSON_AddStringToObject(object, "id", id_hex);
 	cJSON_AddStringToObject(object, "file", shown_path);
-	char *line = cJSON_PrintUnformatted(object);
-	puts(line);
-	cJSON_free(line);
-	cJSON_Delete(object);
+	json_print_line(stdout, object);
 }
 
 /* The default place may not exist on a new machine; a FILE that was named is taken literally. */

@@ -50,5 +50,6 @@ extern const struct option_row common_options[];
 
 /* One per cmd_<verb>.c; commands.c lists them. */
 extern const struct command command_help;
+extern const struct command command_history;
 extern const struct command command_key;
 extern const struct command command_version;

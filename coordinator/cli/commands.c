@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 
 const struct command *const commands[] = {
+	&command_history,
 	&command_key,
 	&command_version,
 	&command_help,

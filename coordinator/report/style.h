@@ -1,4 +1,5 @@
-/* Inside the report room: colours and foreign text. Pure but for the environment. */
+/* Colours, foreign text and JSON lines, for the report room and the verbs. Pure but for the
+ * environment. */
 #pragma once
 
 #include "coordinator/report/report.h"
