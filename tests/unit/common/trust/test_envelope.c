@@ -217,6 +217,12 @@ static void nothing_may_be_cut_or_appended(void **state)
 		assert_int_equal(verify(ACTION(ACTIVATE), buf_bytes(&packed)), ERR_INVALID);
 		packed.len = len;
 	}
+	/* The true signature once more, field and all. */
+	AUTO(buf) struct buf twice = {0};
+	buf_append(&twice, packed.data, packed.len);
+	buf_append(
+		&twice, packed.data + packed.len - KEY_SIGNATURE_SIZE - 2, KEY_SIGNATURE_SIZE + 2);
+	assert_int_equal(verify(ACTION(ACTIVATE), buf_bytes(&twice)), ERR_INVALID);
 }
 
 /* Signed by a true key, and still refused: two readers must not read two things in it. */

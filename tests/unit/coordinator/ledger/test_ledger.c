@@ -260,6 +260,7 @@ static void the_same_id_twice_is_an_error(void **state)
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 	/* The failed transaction is over. */
 	assert_int_equal(ledger_begin(ledger, &d, NULL), 0);
+	assert_int_equal(ledger_end(ledger, &d, NULL, 0, NULL), 0);
 	ledger_free(ledger);
 }
 
