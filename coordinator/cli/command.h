@@ -50,6 +50,9 @@ extern const struct option_row common_options[];
 
 /* One per cmd_<verb>.c; commands.c lists them. */
 extern const struct command command_help;
+extern const struct command command_init;
 extern const struct command command_history;
 extern const struct command command_key;
+extern const struct command command_plan;
+extern const struct command command_validate;
 extern const struct command command_version;

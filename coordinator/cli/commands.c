@@ -4,6 +4,9 @@
 #include "common/base/text.h"
 
 const struct command *const commands[] = {
+	&command_init,
+	&command_validate,
+	&command_plan,
 	&command_history,
 	&command_key,
 	&command_version,

@@ -72,7 +72,7 @@ static int not_found(struct repo *repo, const char *rev, struct err *err)
 		return err_hint(err,
 			"This clone is shallow, run `git fetch --unshallow` (in GitHub "
 			"Actions: fetch-depth: 0) or name a newer commit.");
-	return err_hint(err, "Run `git fetch`, and check the name with `git log %s`.", rev);
+	return err_hint(err, "Run `git fetch`, and look for it with `git log --all`.");
 }
 
 static int resolve_error(struct repo *repo, const char *rev, int rc, struct err *err)

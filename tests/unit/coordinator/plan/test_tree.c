@@ -398,7 +398,7 @@ static void write_file(const struct sandbox *s, const char *path, const char *co
 static void dirty_means_tracked_files(void **state)
 {
 	struct sandbox *s = *state;
-	AUTO_FREE char *hex = COMMIT(s->git, {"a", "1\n", GIT_FILEMODE_BLOB});
+	free(COMMIT(s->git, {"a", "1\n", GIT_FILEMODE_BLOB}));
 	git_checkout_options options;
 	git_checkout_options_init(&options, GIT_CHECKOUT_OPTIONS_VERSION);
 	options.checkout_strategy = GIT_CHECKOUT_FORCE;
