@@ -1,6 +1,7 @@
 #include "common/link/call.h"
 
 #include "common/base/mem.h"
+#include "common/link/status.h"
 
 #include <assert.h>
 

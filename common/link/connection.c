@@ -1,6 +1,7 @@
 #include "common/link/connection.h"
 
 #include "common/base/mem.h"
+#include "common/link/status.h"
 
 #include <assert.h>
 
@@ -323,6 +324,35 @@ static int receive_record(struct link *link, struct bytes in, size_t *ret_used, 
 	return link->handshake ? shake(link, body, err) : receive_frame(link, body, err);
 }
 
+/* Both sides have sent their last frame: nobody needs to wait for the other to hang up. */
+static void part(struct link *link)
+{
+	if (link->state == LINK_FAREWELL && link->peer_parted && !link->sending &&
+		!link->farewell_wanted && link->out.len == 0)
+		gone(link);
+}
+
+/* What comes in after our last frame is looked at for the peer's own last frame only. */
+static size_t receive_farewell(struct link *link, struct bytes in)
+{
+	size_t used = 0;
+	struct bytes body;
+	int rc = 0;
+	if (link->handshake)
+		return in.len;
+	while (rc == 0 && !link->peer_parted) {
+		rc = record_next(BYTES(in.data + used, in.len - used), LINK_FRAME_MAX, &body, NULL);
+		if (rc != RECORD_WHOLE)
+			break;
+		used += RECORD_PREFIX + body.len;
+		int kind = session_open(&link->session, body, &link->loop->plain_in, NULL);
+		rc = kind < 0 ? -1 : 0;
+		link->peer_parted = kind == SESSION_OPENED_FINAL;
+	}
+	part(link);
+	return rc < 0 || link->peer_parted ? in.len : used;
+}
+
 static size_t on_received(void *user, struct bytes bytes)
 {
 	struct link *link = user;
@@ -336,8 +366,10 @@ static size_t on_received(void *user, struct bytes bytes)
 			err_wrap(&err, "%s breaks the protocol", link->peer_name);
 		connection_fail(link, &err);
 	}
-	if (link->state >= LINK_FAREWELL)
+	if (link->state == LINK_GONE)
 		return bytes.len;
+	if (link->state == LINK_FAREWELL)
+		return used + receive_farewell(link, BYTES(bytes.data + used, bytes.len - used));
 	if (!reads(link))
 		transport_pause(link->transport);
 	return used;
@@ -349,6 +381,7 @@ static void on_sent(void *user)
 	link->sending = false;
 	loop_defer(link->loop, &link->task);
 	mux_notify(&link->mux);
+	part(link);
 }
 
 static void on_broken(void *user, const struct err *reason)

@@ -52,6 +52,7 @@ struct link {
 	struct buf out;         /* sealed, waits for the transport */
 	bool sending;
 	bool admit_wanted, farewell_wanted;
+	bool peer_parted;                    /* its last frame has come */
 	bool lingers;                        /* counted in loop->lingering */
 	uint64_t bytes_sent, bytes_received; /* of the transport, once that is closed */
 	struct buf farewell;                 /* payload of GOAWAY */

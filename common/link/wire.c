@@ -1,8 +1,6 @@
 #include "common/link/wire.h"
 
 #include "common/base/mem.h"
-#include "common/base/pb.h"
-#include "fairlead/v1/agent.pb-c.h"
 
 #include <assert.h>
 
@@ -92,44 +90,6 @@ int frame_decode(struct bytes in, struct frame *ret, struct err *err)
 		return err_set(err, ERR_INVALID, "%s frame with %zu bytes", types[type].name,
 			frame.payload.len);
 	*ret = frame;
-	return 0;
-}
-
-void status_encode(const struct err *status, struct buf *out)
-{
-	struct err ok = ERR_INIT;
-	if (!status)
-		status = &ok;
-	put_u32(buf_reserve(out, 4), (uint32_t)err_code_status(status->code));
-	out->len += 4;
-	if (status->code == ERR_NONE)
-		return;
-	Fairlead__V1__ErrorDetail detail = FAIRLEAD__V1__ERROR_DETAIL__INIT;
-	detail.code = pb_str(err_code_name(status->code));
-	detail.message = pb_str(status->message);
-	detail.hint = pb_str(status->hint);
-	PB_PACK(&detail, out);
-}
-
-int status_decode(struct bytes in, struct err *ret, struct err *err)
-{
-	if (in.len < 4)
-		return err_set(err, ERR_INVALID, "a status of %zu bytes", in.len);
-	uint32_t status = get_u32(in.data);
-	Fairlead__V1__ErrorDetail *detail = NULL;
-	if (PB_UNPACK(fairlead__v1__error_detail, BYTES(in.data + 4, in.len - 4), &detail, err) < 0)
-		return -1;
-	*ret = ERR_INIT;
-	if (status != 0) {
-		enum err_code code = err_code_from_name(detail->code);
-		if ((uint32_t)err_code_status(code) != status)
-			code = err_code_from_status(status > 16 ? 2 : (int)status);
-		err_set(ret, code, "%s",
-			detail->message[0] ? detail->message : "the peer gave no reason");
-		if (detail->hint[0])
-			err_hint(ret, "%s", detail->hint);
-	}
-	pb_free(&detail->base);
 	return 0;
 }
 

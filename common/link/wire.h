@@ -59,11 +59,6 @@ static inline uint32_t frame_cost(size_t len)
 	return len < FRAME_COST_MIN ? FRAME_COST_MIN : (uint32_t)len;
 }
 
-/* The payload of END and GOAWAY: u32 gRPC status | packed ErrorDetail. NULL or ERR_NONE is OK. */
-void status_encode(const struct err *status, struct buf *out);
-/* ERR_INVALID when it does not parse; otherwise *ret is what the peer said, cut to size. */
-int status_decode(struct bytes in, struct err *ret, struct err *err);
-
 /* The payload of OPEN. method is a C string of at most METHOD_MAX bytes. */
 void open_encode(const char *method, uint64_t deadline_ms, struct buf *out);
 int open_decode(struct bytes in, char ret_method[static METHOD_MAX + 1], uint64_t *ret_deadline_ms,
