@@ -49,10 +49,16 @@ extern const struct command *const commands[]; /* NULL-terminated, in the order 
 extern const struct option_row common_options[];
 
 /* One per cmd_<verb>.c; commands.c lists them. */
+extern const struct command command_deploy;
 extern const struct command command_help;
+extern const struct command command_hosts;
 extern const struct command command_init;
 extern const struct command command_history;
 extern const struct command command_key;
+extern const struct command command_logs;
 extern const struct command command_plan;
+extern const struct command command_releases;
+extern const struct command command_rollback;
+extern const struct command command_status;
 extern const struct command command_validate;
 extern const struct command command_version;

@@ -1,0 +1,240 @@
+#include "common/base/mem.h"
+#include "coordinator/cli/actor.h"
+#include "coordinator/cli/context.h"
+#include "coordinator/cli/member_report.h"
+#include "coordinator/rollout/background.h"
+#include "coordinator/rollout/deployment.h"
+#include "coordinator/rollout/label.h"
+
+/* ---- reading, while hosts are being reached ---- */
+
+struct reading {
+	const struct source_setup *setup;
+	const char *ledger_path;
+	struct source source;
+	struct ledger *ledger;
+	struct err ledger_err;
+};
+
+static int read_source(void *work, struct err *err)
+{
+	struct reading *reading = work;
+	if (ledger_open(reading->ledger_path, &reading->ledger, &reading->ledger_err) < 0)
+		reading->ledger = NULL;
+	return source_open(reading->setup, &reading->source, err);
+}
+
+static void reading_release(struct reading *reading)
+{
+	source_release(&reading->source);
+	ledger_free(reading->ledger);
+}
+
+static int read_and_reach(const struct context *context, struct reading *reading, struct err *err)
+{
+	struct background *background = NULL;
+	struct link_loop *loop = hosts_loop(context->hosts);
+	if (background_start(read_source, reading, &background, err) < 0 ||
+		background_finish(background, loop, err) < 0)
+		return -1;
+	hosts_wait_described(context->hosts);
+	return context_check_hosts(context, context_missing_of(context), err);
+}
+
+/* ---- what is said before ---- */
+
+static void say_change(
+	struct report *report, const struct plan *plan, const struct plan_change *change)
+{
+	AUTO(buf) struct buf hosts = {0};
+	const struct plan_host *first = NULL;
+	for (size_t i = 0; i < plan->host_count; i++) {
+		const struct plan_host *host = &plan->hosts[i];
+		if (host->change != change || plan_host_is_nothing(host))
+			continue;
+		buf_printf(&hosts, "%s%s", hosts.len ? ", " : "", host->host->name);
+		first = first ? first : host;
+	}
+	if (!first)
+		return;
+	AUTO_FREE char *from = label_short(first->commit_from);
+	AUTO_FREE char *to = label_short(first->commit_to);
+	report_say(report, "%s on %s: %s → %s: %s", plan_class_name(first->change->class),
+		buf_str(&hosts), from, to, first->change->reason);
+}
+
+static void say_plan(struct report *report, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->change_count; i++)
+		say_change(report, plan, &plan->changes[i]);
+	for (size_t i = 0; i < plan->host_count; i++)
+		if (plan_host_is_nothing(&plan->hosts[i]))
+			report_say(report, "%s: nothing to do", plan->hosts[i].host->name);
+}
+
+static void print_plan(const struct options *options, const struct plan *plan)
+{
+	if (options->json) {
+		cJSON *json = plan_json(plan);
+		char *text = cJSON_PrintUnformatted(json);
+		puts(text);
+		cJSON_free(text);
+		cJSON_Delete(json);
+		return;
+	}
+	AUTO(buf) struct buf out = {0};
+	plan_print(plan, &out, options->verbose);
+	fputs(buf_str(&out), stdout);
+}
+
+/* ---- the deployment ---- */
+
+static const struct plan_host *plan_of(const struct plan *plan, const struct member *member)
+{
+	for (size_t i = 0; i < plan->host_count; i++)
+		if (plan->hosts[i].host == member->host)
+			return &plan->hosts[i];
+	return NULL;
+}
+
+/* The hosts with something to do, and those to be skipped. */
+static size_t fill_targets(
+	const struct context *context, const struct plan *plan, struct deployment_host *targets)
+{
+	size_t count = 0;
+	for (size_t i = 0; i < hosts_count(context->hosts); i++) {
+		struct member *member = hosts_member(context->hosts, i);
+		const struct plan_host *host = plan_of(plan, member);
+		if (host && plan_host_is_nothing(host))
+			continue;
+		targets[count++] = (struct deployment_host){
+			.member = member,
+			.report_index = i,
+			.plan = host,
+			.commit_from = host ? host->commit_from : "",
+			.commit_to = plan->label,
+		};
+	}
+	return count;
+}
+
+static int deploy(const struct options *options, const struct context *context,
+	const struct reading *reading, const struct fleet_plan *planned, struct err *err)
+{
+	struct bundles bundles;
+	AUTO_FREE char *actor = actor_name(options->actor);
+	AUTO_FREE struct deployment_host *targets =
+		xcalloc(hosts_count(context->hosts) + 1, sizeof(*targets));
+	struct report *report = member_report_new(options, context->hosts);
+	bundles_init(&bundles, &planned->bases, &reading->source);
+	const struct deployment_setup setup = {
+		.kind = "deploy",
+		.config = &context->config,
+		.plan = &planned->plan,
+		.bundles = &bundles,
+		.class_name = plan_class_name(plan_class(&planned->plan)),
+		.actor = actor,
+		.bad = options->retry_bad ? DEPLOYMENT_BAD_RETRIED : DEPLOYMENT_BAD_REFUSED,
+		.hosts = context->hosts,
+		.report = report,
+		.ledger = reading->ledger,
+		.targets = targets,
+		.count = fill_targets(context, &planned->plan, targets),
+		.started_mono_ms = context->started_mono_ms,
+	};
+	say_plan(report, &planned->plan);
+	if (!reading->ledger)
+		report_say(report, "warning: no ledger: %s", reading->ledger_err.message);
+	int status = deployment_run(&setup, err);
+	bundles_release(&bundles);
+	report_free(report);
+	return status;
+}
+
+/* Every reachable host has the target and runs it. */
+static int say_nothing(
+	const struct options *options, const struct context *context, const struct plan *plan)
+{
+	AUTO_FREE char *label = label_short(plan->label);
+	AUTO_FREE char *why = xasprintf("%zu host%s on %s already", plan->host_count,
+		plan->host_count == 1 ? " is" : "s are", label);
+	struct report *report = member_report_new(options, context->hosts);
+	int status = member_report_nothing(report, context, why);
+	report_free(report);
+	return status;
+}
+
+static int plan_and_deploy(const struct options *options, const struct context *context,
+	const struct reading *reading, Fairlead__V1__ActionClass forced, struct err *err)
+{
+	struct fleet_plan planned = {0};
+	if (plan_hosts(&context->config, context->hosts, &reading->source, forced, &planned, err) <
+		0)
+		return -1;
+	int status = 0;
+	if (options->dry_run)
+		print_plan(options, &planned.plan);
+	else if (plan_is_nothing(&planned.plan))
+		status = say_nothing(options, context, &planned.plan);
+	else
+		status = deploy(options, context, reading, &planned, err);
+	fleet_plan_release(&planned);
+	return status;
+}
+
+static int run(const struct options *options, struct err *err)
+{
+	AUTO(context) struct context context = {0};
+	Fairlead__V1__ActionClass forced = FAIRLEAD__V1__ACTION_CLASS__ACTION_CLASS_UNSPECIFIED;
+	if (options->from && options->to)
+		return err_set(err, ERR_USAGE, "--from deploys a folder, --to a commit: not both");
+	if (options->type && plan_parse_type(options->type, &forced, err) < 0)
+		return -1;
+	const struct source_setup setup = {
+		.folder = options->from,
+		.revision = options->to,
+		.dirty = options->to || options->allow_dirty ? SOURCE_DIRTY_IGNORED
+							     : SOURCE_DIRTY_REFUSED,
+	};
+	struct reading reading = {.setup = &setup, .ledger_path = options->ledger};
+	if (context_open(options, &context, err) < 0)
+		return -1;
+	int status = read_and_reach(&context, &reading, err);
+	if (status == 0)
+		status = plan_and_deploy(options, &context, &reading, forced, err);
+	reading_release(&reading);
+	return status;
+}
+
+#define FIELD(name) offsetof(struct options, name)
+
+static const struct option_row option_rows[] = {
+	{"to", 0, OPTION_STRING, "REV", FIELD(to), "the commit to deploy (default HEAD)"},
+	{"from", 0, OPTION_STRING, "DIR", FIELD(from), "deploy a plain folder instead"},
+	{"type", 0, OPTION_STRING, "auto|full|app-only|no-restart", FIELD(type),
+		"what to restart, whatever changed (default auto)"},
+	{"dry-run", 0, OPTION_FLAG, NULL, FIELD(dry_run), "ask the hosts, print the plan, stop"},
+	{"actor", 0, OPTION_STRING, "NAME", FIELD(actor),
+		"who asks (default $GITHUB_ACTOR, else user@host)"},
+	{"retry-bad", 0, OPTION_FLAG, NULL, FIELD(retry_bad),
+		"deploy a release although it failed before"},
+	{"allow-dirty", 0, OPTION_FLAG, NULL, FIELD(allow_dirty),
+		"deploy HEAD although there are uncommitted changes; they stay here"},
+	{0},
+};
+
+const struct command command_deploy = {
+	.name = "deploy",
+	.args = "",
+	.summary = "bring the hosts to a commit, or to a folder",
+	.details =
+		"Compares the commit with the release that each host runs, restarts only what "
+		"the change needs, and sends only what differs. Every host prepares first; only "
+		"when all are prepared are they switched, and only when all are healthy are they "
+		"confirmed. If anything fails, every host goes back to its old release by "
+		"itself.\n\n"
+		"Ctrl-C aborts and brings the hosts back; a second one leaves at once, and the "
+		"hosts go on or back on their own.",
+	.options = option_rows,
+	.run = run,
+};

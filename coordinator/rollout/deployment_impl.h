@@ -1,0 +1,84 @@
+/* Private to deployment*.c: a running deployment and its hosts. */
+#pragma once
+
+#include "coordinator/rollout/deployment.h"
+#include "coordinator/rollout/interrupt.h"
+
+enum { DEPLOYMENT_ID_SIZE = 16 };
+
+/* Is there a link on which the next command can go out? */
+enum attachment {
+	ATTACHED,
+	ATTACH_LOST,   /* to be dialled, or asked, at next_try_ms */
+	ATTACH_ASKING, /* has a link again, and was asked how far it is */
+	ATTACH_GONE,   /* given up */
+};
+
+struct deployment_target {
+	struct deployment *deployment;
+	const struct deployment_host *host;
+	size_t index; /* in the engine */
+	uint8_t id[DEPLOYMENT_ID_SIZE];
+	const struct bundle_file *bundle; /* NULL: nothing to send */
+	bool sent_whole;
+
+	/* The verb last asked for, and whether its answer is still out. */
+	enum rollout_verb verb;
+	bool unanswered;
+	struct agent_call *call, *watch, *question;
+	Fairlead__V1__DeploymentStatus *status; /* what `call` replied, then the newest; owned */
+	Fairlead__V1__AppStatus *app;           /* what `question` replied; owned */
+
+	enum attachment attachment;
+	uint64_t next_try_ms, give_up_ms; /* monotonic */
+	uint64_t last_event;
+	uint64_t started_ms, ended_ms;
+	uint64_t sent_before; /* bytes on its links before the deployment */
+	struct err err;
+	bool reported;
+};
+
+struct deployment {
+	const struct deployment_setup *setup;
+	struct rollout *engine;
+	struct deployment_target *targets;
+	size_t count;
+	uint8_t id[DEPLOYMENT_ID_SIZE];
+	struct interrupt interrupt;
+	unsigned interrupts;
+	bool finished;
+	bool left; /* at the second interrupt: the hosts go on alone */
+	uint64_t next_tick_ms;
+	uint64_t started_unix_ms;
+};
+
+/* deployment_target.c: commands and answers of one host */
+void target_init(struct deployment_target *target, struct deployment *deployment,
+	const struct deployment_host *host, size_t index);
+/* The rollout begins: is the host still there? */
+void target_begin(struct deployment_target *target);
+void target_release(struct deployment_target *target);
+/* Choose or make the bundle. Blocks. */
+int target_bundle(struct deployment_target *target, struct err *err);
+/* Ask for what the engine wants; waits for a link if there is none just now. */
+void target_ask(struct deployment_target *target, enum rollout_verb verb);
+/* Follow the host's events from the last one seen. */
+void target_watch(struct deployment_target *target);
+/* Tell the engine, and the report when the host has ended. */
+void target_tell(struct deployment_target *target, enum rollout_event event);
+/* Tell the engine what this status means; status is borrowed. */
+void target_take_status(
+	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status);
+bool target_is_own(const struct deployment_target *target, const ProtobufCBinaryData *id);
+bool target_state_is_final(Fairlead__V1__State state);
+
+/* deployment_attach.c: links that break and come back */
+void target_lost(struct deployment_target *target, const struct err *err);
+void target_back(struct deployment_target *target);
+/* Dial again, ask again, or give up, as the time says. */
+void target_tick(struct deployment_target *target, uint64_t now_ms);
+
+/* deployment_end.c: what is said and remembered */
+void deployment_remember_begin(struct deployment *deployment);
+/* Returns the exit status. */
+int deployment_conclude(struct deployment *deployment);

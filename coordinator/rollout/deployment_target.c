@@ -1,0 +1,353 @@
+#include "coordinator/rollout/deployment_impl.h"
+
+#include "common/base/mem.h"
+#include "common/base/pb.h"
+#include "common/os/clock.h"
+#include "coordinator/rollout/prepare.h"
+
+#define S(name) FAIRLEAD__V1__STATE__STATE_##name
+#define A(name) FAIRLEAD__V1__ACTION__ACTION_##name
+
+/* On top of the host's own deadlines, so that the host's verdict comes first. */
+enum { MARGIN_MS = 30000 };
+
+/* What a host's state means to the engine; those between are only shown. */
+static const struct {
+	bool known, final;
+	enum rollout_event event;
+} meanings[] = {
+	[S(PREPARED)] = {true, false, ROLLOUT_ON_PREPARED},
+	[S(HEALTHY)] = {true, false, ROLLOUT_ON_HEALTHY},
+	[S(COMMITTED)] = {true, true, ROLLOUT_ON_COMMITTED},
+	[S(ABORTED)] = {true, true, ROLLOUT_ON_ABORTED},
+	[S(ROLLED_BACK)] = {true, true, ROLLOUT_ON_ROLLED_BACK},
+	[S(FAILED_SAFE)] = {true, true, ROLLOUT_ON_FAILED_SAFE},
+};
+
+void target_init(struct deployment_target *target, struct deployment *deployment,
+	const struct deployment_host *host, size_t index)
+{
+	*target = (struct deployment_target){
+		.deployment = deployment,
+		.host = host,
+		.index = index,
+	};
+	memcpy(target->id, deployment->id, sizeof(target->id));
+	const Fairlead__V1__AppStatus *app = member_app(host->member);
+	if (app)
+		target->last_event = app->last_event;
+}
+
+void target_begin(struct deployment_target *target)
+{
+	struct member *member = target->host->member;
+	bool ready = member->state == MEMBER_READY;
+	target->attachment = ready ? ATTACHED : ATTACH_GONE;
+	target->err = member->err;
+	target->sent_before = agent_client_sent_bytes(member->client);
+	target->started_ms = clock_mono_ms();
+	member->user = target;
+	if (!ready)
+		target_tell(target, ROLLOUT_ON_UNREACHABLE);
+}
+
+void target_release(struct deployment_target *target)
+{
+	agent_call_cancel(target->call);
+	agent_call_cancel(target->watch);
+	agent_call_cancel(target->question);
+	if (target->status)
+		pb_free(&target->status->base);
+	if (target->app)
+		pb_free(&target->app->base);
+}
+
+int target_bundle(struct deployment_target *target, struct err *err)
+{
+	const struct plan_host *plan = target->host->plan;
+	if (!plan || digest_equal(&plan->from, &plan->to))
+		return 0;
+	return bundles_get(target->deployment->setup->bundles, &plan->from, &target->bundle, err);
+}
+
+/* ---- news ---- */
+
+static bool is_final(enum rollout_state state)
+{
+	static const bool finals[ROLLOUT_STATE_COUNT] = {
+		[ROLLOUT_COMMITTED] = true,
+		[ROLLOUT_ABORTED] = true,
+		[ROLLOUT_ROLLED_BACK] = true,
+		[ROLLOUT_FAILED_SAFE] = true,
+		[ROLLOUT_UNREACHED] = true,
+		[ROLLOUT_LOST] = true,
+	};
+	return finals[state];
+}
+
+void target_tell(struct deployment_target *target, enum rollout_event event)
+{
+	struct deployment *d = target->deployment;
+	rollout_event(d->engine, target->index, event, target->err.code);
+	enum rollout_state state = rollout_host_state(d->engine, target->index);
+	if (!is_final(state) || target->reported)
+		return;
+	target->reported = true;
+	target->ended_ms = clock_mono_ms();
+	/* A host that goes back because of another has nothing to explain. */
+	bool own_fault = target->err.code != ERR_NONE && target->err.code != ERR_CANCELLED;
+	report_host_end(d->setup->report, target->host->report_index, rollout_state_name(state),
+		own_fault ? &target->err : NULL, target->status ? target->status->diagnosis : "");
+}
+
+static void take_error(
+	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
+{
+	const Fairlead__V1__ErrorDetail *detail = status->error;
+	if (!detail || !detail->code[0])
+		return;
+	err_set(&target->err, err_code_from_name(detail->code), "host '%s': %s",
+		target->host->member->host->name, detail->message);
+	err_hint(&target->err, "%s", detail->hint);
+}
+
+static void keep_status(
+	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
+{
+	if (target->status == status)
+		return;
+	Fairlead__V1__DeploymentStatus *old = target->status;
+	target->status = PB_COPY(Fairlead__V1__DeploymentStatus, status);
+	if (old)
+		pb_free(&old->base);
+}
+
+bool target_state_is_final(Fairlead__V1__State state)
+{
+	return (size_t)state < ARRAY_LEN(meanings) && meanings[state].final;
+}
+
+void target_take_status(
+	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
+{
+	keep_status(target, status);
+	take_error(target, status);
+	Fairlead__V1__State state = target->status->state;
+	if ((size_t)state < ARRAY_LEN(meanings) && meanings[state].known) {
+		target->unanswered = false;
+		target_tell(target, meanings[state].event);
+	}
+}
+
+bool target_is_own(const struct deployment_target *target, const ProtobufCBinaryData *id)
+{
+	return id->len == sizeof(target->id) && memcmp(id->data, target->id, id->len) == 0;
+}
+
+/* ---- events ---- */
+
+static void on_event(void *user, const ProtobufCMessage *message)
+{
+	struct deployment_target *target = user;
+	const Fairlead__V1__Event *event = (const void *)message;
+	struct report *report = target->deployment->setup->report;
+	if (event->number > target->last_event)
+		target->last_event = event->number;
+	if (!target_is_own(target, &event->deployment_id) || target->reported)
+		return;
+	report_phase(report, target->host->report_index, report_state_name(event->state),
+		event->done, event->total);
+	report_event(report, target->host->report_index, event);
+	/* A call under way has its own answer; without one the event is the answer. */
+	if (target->call)
+		return;
+	if (event->status)
+		target_take_status(target, event->status);
+	else if (event->state == S(HEALTHY) && target->verb == ROLLOUT_ACTIVATE) {
+		target->unanswered = false;
+		target_tell(target, ROLLOUT_ON_HEALTHY);
+	}
+}
+
+static void on_watch_ended(void *user, const struct err *err)
+{
+	struct deployment_target *target = user;
+	(void)err; /* if it was the link, that is told by itself */
+	target->watch = NULL;
+}
+
+static const struct agent_call_ops watch_ops = {.message = on_event, .ended = on_watch_ended};
+
+void target_watch(struct deployment_target *target)
+{
+	Fairlead__V1__Command command = FAIRLEAD__V1__COMMAND__INIT;
+	Fairlead__V1__Watch watch = FAIRLEAD__V1__WATCH__INIT;
+	watch.after_event = target->last_event;
+	command.action = A(WATCH);
+	command.watch = &watch;
+	agent_call_cancel(target->watch);
+	target->watch =
+		agent_client_call(target->host->member->client, &command, 0, &watch_ops, target);
+}
+
+/* ---- answers ---- */
+
+static void on_answer(void *user, const ProtobufCMessage *message)
+{
+	struct deployment_target *target = user;
+	keep_status(target, (const void *)message);
+}
+
+static void on_upload(void *user, uint64_t done, uint64_t total)
+{
+	struct deployment_target *target = user;
+	report_phase(target->deployment->setup->report, target->host->report_index, "sending", done,
+		total);
+}
+
+/* The host's copy of an old file is damaged: everything is sent instead, under an id of its own,
+ * since an id stands for one payload. */
+static bool send_whole(struct deployment_target *target)
+{
+	static const struct digest nothing = {0};
+	if (target->sent_whole || !target->bundle || digest_is_zero(&target->bundle->base))
+		return false;
+	struct deployment *d = target->deployment;
+	if (bundles_get(d->setup->bundles, &nothing, &target->bundle, &target->err) < 0)
+		return false;
+	target->sent_whole = true;
+	randombytes_buf(target->id, sizeof(target->id));
+	report_say(d->setup->report,
+		"%s: an old file on the host is damaged, so the whole release is sent",
+		target->host->member->host->name);
+	target_ask(target, ROLLOUT_PREPARE);
+	return true;
+}
+
+static void on_answered(void *user, const struct err *err)
+{
+	struct deployment_target *target = user;
+	target->call = NULL;
+	if (err->code == ERR_NONE) {
+		target_take_status(target, target->status);
+		return;
+	}
+	if (err->code == ERR_UNREACHABLE) {
+		target_lost(target, err);
+		return;
+	}
+	target->err = *err;
+	if (target->verb == ROLLOUT_PREPARE && err->code == ERR_CORRUPT && send_whole(target))
+		return;
+	target->unanswered = false;
+	target_tell(target, ROLLOUT_ON_REFUSED);
+}
+
+static const struct agent_call_ops answer_ops = {
+	.message = on_answer,
+	.progress = on_upload,
+	.ended = on_answered,
+};
+
+/* ---- commands ---- */
+
+static struct agent_call *call(
+	struct deployment_target *target, Fairlead__V1__Command *command, uint64_t deadline_ms)
+{
+	return agent_client_call(
+		target->host->member->client, command, deadline_ms, &answer_ops, target);
+}
+
+static struct agent_call *ask_deploy(
+	struct deployment_target *target, Fairlead__V1__Command *command)
+{
+	const struct deployment_setup *setup = target->deployment->setup;
+	struct prepare prepare;
+	prepare_init(&prepare, setup->plan, target->host->plan, target->bundle, setup->actor);
+	prepare.message.retry_bad = setup->bad == DEPLOYMENT_BAD_RETRIED;
+	command->action = A(PREPARE);
+	command->prepare = &prepare.message;
+	struct agent_call *started = agent_client_prepare(target->host->member->client, command,
+		target->bundle ? target->bundle->fd : -1,
+		target->bundle ? target->bundle->info.bytes : 0,
+		setup->config->lease_ms + MARGIN_MS, &answer_ops, target);
+	prepare_release(&prepare);
+	return started;
+}
+
+static struct agent_call *ask_rollback(
+	struct deployment_target *target, Fairlead__V1__Command *command)
+{
+	const struct deployment_setup *setup = target->deployment->setup;
+	Fairlead__V1__Rollback rollback = FAIRLEAD__V1__ROLLBACK__INIT;
+	rollback.target_manifest = target->host->rollback->manifest;
+	rollback.actor = pb_str(setup->actor);
+	rollback.lease_ms = setup->config->lease_ms;
+	rollback.activate_timeout_ms = setup->config->activate_timeout_ms;
+	rollback.confirm_timeout_ms = prepare_confirm_timeout_ms(setup->config);
+	command->action = A(ROLLBACK);
+	command->rollback = &rollback;
+	return call(target, command, setup->config->lease_ms + MARGIN_MS);
+}
+
+static struct agent_call *ask_prepare(
+	struct deployment_target *target, Fairlead__V1__Command *command)
+{
+	return target->host->plan ? ask_deploy(target, command) : ask_rollback(target, command);
+}
+
+/* Activation and, if it fails, the way back: each within the host's own deadline. */
+static uint64_t activation_ms(const struct deployment_target *target)
+{
+	return 2 * target->deployment->setup->config->activate_timeout_ms + MARGIN_MS;
+}
+
+static struct agent_call *ask_activate(
+	struct deployment_target *target, Fairlead__V1__Command *command)
+{
+	command->action = A(ACTIVATE);
+	return call(target, command, activation_ms(target));
+}
+
+static struct agent_call *ask_confirm(
+	struct deployment_target *target, Fairlead__V1__Command *command)
+{
+	command->action = A(CONFIRM);
+	return call(target, command, MARGIN_MS);
+}
+
+static struct agent_call *ask_abort(
+	struct deployment_target *target, Fairlead__V1__Command *command)
+{
+	Fairlead__V1__Abort abort = FAIRLEAD__V1__ABORT__INIT;
+	abort.reason = pb_str(target->deployment->interrupts ? "interrupted by the operator"
+							     : "another host failed");
+	command->action = A(ABORT);
+	command->abort = &abort;
+	return call(target, command, activation_ms(target));
+}
+
+static const struct {
+	struct agent_call *(*ask)(struct deployment_target *target, Fairlead__V1__Command *command);
+	const char *phase;
+} asks[] = {
+	[ROLLOUT_PREPARE] = {ask_prepare, "preparing"},
+	[ROLLOUT_ACTIVATE] = {ask_activate, "activating"},
+	[ROLLOUT_CONFIRM] = {ask_confirm, "confirming"},
+	[ROLLOUT_ABORT] = {ask_abort, "aborting"},
+};
+
+void target_ask(struct deployment_target *target, enum rollout_verb verb)
+{
+	Fairlead__V1__Command command = FAIRLEAD__V1__COMMAND__INIT;
+	target->verb = verb;
+	target->unanswered = true;
+	if (target->attachment != ATTACHED)
+		return; /* asked when the host is back */
+	/* Only an abort comes while something else is under way, and replaces it. */
+	agent_call_cancel(TAKE(target->call));
+	report_phase(target->deployment->setup->report, target->host->report_index,
+		asks[verb].phase, 0, 0);
+	command.deployment_id = pb_borrow(target->id, sizeof(target->id));
+	target->call = asks[verb].ask(target, &command);
+}
