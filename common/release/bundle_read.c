@@ -219,7 +219,7 @@ static int extract_content(struct bundle *b, const struct manifest_entry *entry,
 		}
 		hasher_update(&hasher, b->out, n);
 		if (sink->write(sink->user, b->out, n, err) < 0)
-			return -1;
+			return wrap(entry, err);
 		left -= n;
 	}
 	struct digest digest = hasher_final(&hasher);

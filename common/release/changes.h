@@ -8,12 +8,12 @@
 #include "common/release/manifest.h"
 
 enum change_from {
-	CHANGE_REMOVED,   /* new_ is NULL */
-	CHANGE_FROM_BASE, /* `source`: a file of base with this content (its own path if it can be)
-			   */
-	CHANGE_FROM_TARGET, /* `source`: the first path of target with this content, CHANGE_CARRIED
-			     */
-	CHANGE_CARRIED,     /* the bundle carries it; links always are */
+	CHANGE_REMOVED, /* new_ is NULL */
+	/* `source`: a file of base with this content, at its own path if it can be */
+	CHANGE_FROM_BASE,
+	/* `source`: the first path of target with this content, itself CHANGE_CARRIED */
+	CHANGE_FROM_TARGET,
+	CHANGE_CARRIED, /* the bundle carries it; links always are */
 };
 
 struct manifest_change {
