@@ -108,7 +108,7 @@ struct world {
 static inline void world_init(struct world *world)
 {
 	struct err err = ERR_INIT;
-	*world = (struct world){ .keep_releases = 2 };
+	*world = (struct world){.keep_releases = 2};
 	snprintf(world->dir, sizeof(world->dir), "/tmp/fairlead-test-XXXXXX");
 	fairlead__v1__prepare__init(&world->plan);
 	assert_non_null(mkdtemp(world->dir));
