@@ -297,7 +297,8 @@ uint64_t app_service_patience_ms(const struct app_service_file *service)
 	uint64_t longest = 0;
 	for (size_t i = 0; i < service->health.count; i++) {
 		const struct app_probe *p = &service->health.probes[i];
-		uint64_t needed = p->start_period_ms + p->min_ms + p->min_healthy_ms +
+		uint64_t needed = p->start_period_ms + p->min_healthy_ms +
+				  (p->kind == APP_PROBE_RUNNING ? p->min_ms : 0) +
 				  (uint64_t)p->retries * (p->interval_ms + p->timeout_ms);
 		longest = needed > longest ? needed : longest;
 	}

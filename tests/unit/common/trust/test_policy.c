@@ -1,6 +1,8 @@
 #include "common/base/mem.h"
 #include "common/os/file.h"
 #include "common/trust/policy.h"
+#include "common/trust/policy_fields.h"
+#include "tests/unit/config_reference.h"
 
 #include <limits.h>
 #include <setjmp.h>
@@ -307,6 +309,12 @@ static void what_is_not_a_file_is_refused(void **state)
 	assert_int_equal(err.code, ERR_DENIED);
 }
 
+static void every_key_is_documented(void **state)
+{
+	(void)state;
+	assert_documented(policy_fields);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -314,6 +322,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(links_are_let_in_until_expiry, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_allowed_is_denied, set_up, tear_down),
 		cmocka_unit_test(every_action_has_its_roles),
+		cmocka_unit_test(every_key_is_documented),
 		cmocka_unit_test_setup_teardown(
 			bad_files_are_refused_with_line_and_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
