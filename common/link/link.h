@@ -4,9 +4,12 @@
  * thing, and every callback below, happens on the one thread that calls link_loop_dispatch.
  * No function here blocks, except link_loop_wait and the *_free functions of a loop.
  *
- * Lifetimes: a struct link is freed by link_close or after its `closed` callback (which comes
- * exactly once, also after link_close was called by the owner? no: link_close is silent).
- * A struct link_call is valid until its `ended` callback returns, or link_call_cancel returns.
+ * Lifetimes, for both sides. A struct link ends with its `closed` callback, or silently with
+ * link_close; a struct link_call with its `ended` callback, or silently with link_call_cancel,
+ * link_call_end, or the end of its link by link_close or link_server_free. Each of these may be
+ * called from inside any callback, including the `closed` or `ended` of that very object, where
+ * it does nothing. Memory is given back later, at the end of a dispatch, so an object that ends
+ * inside of a callback is valid until that callback returns, and no longer.
  *
  * Limits before authentication: frame <= 64 KiB, handshake <= 5 s, connections per address and
  * in all. Messages are at most LINK_MESSAGE_MAX bytes; a stream's receiver grants credit. */
@@ -34,12 +37,15 @@ struct link_server;
 
 /* ---- loop ---- */
 int link_loop_new(struct link_loop **ret, struct err *err);
-void link_loop_free(struct link_loop *loop); /* closes what is left; waits for nng's threads */
-/* Readable when link_loop_dispatch has something to do; for poll(2) or uv_poll. */
+/* Closes what is left, without callbacks; lets last frames go out (at most 250 ms) and waits for
+ * nng's threads. Not from inside a callback. */
+void link_loop_free(struct link_loop *loop);
+/* Readable when link_loop_dispatch has something to do, timers included; for poll(2) or uv_poll.
+ * Nobody needs to look at link_loop_timeout_ms as well. */
 int link_loop_fd(const struct link_loop *loop);
 /* Milliseconds until the next deadline, -1 for none. */
 int link_loop_timeout_ms(const struct link_loop *loop);
-/* Run due callbacks and timers; never blocks. */
+/* Run due callbacks and timers; never blocks. Not from inside a callback. */
 void link_loop_dispatch(struct link_loop *loop);
 /* poll + dispatch, once, at most timeout_ms (-1: until something happens). */
 void link_loop_wait(struct link_loop *loop, int timeout_ms);
@@ -51,7 +57,8 @@ struct link_call_ops {
 	void (*message)(struct link_call *call, struct bytes message, void *user);
 	/* Server side: the client has sent its last message. May be NULL. */
 	void (*half_closed)(struct link_call *call, void *user);
-	/* Everything queued has gone out: there is room again after LINK_SEND_BLOCKED. May be NULL. */
+	/* Everything queued has been written to the socket, so there is room again after
+	 * LINK_SEND_BLOCKED; comes each time the queue runs empty. May be NULL. */
 	void (*writable)(struct link_call *call, void *user);
 	/* The end, once. Client side: status OK is err->code == ERR_NONE; a deadline that passes is
 	 * ERR_DEADLINE, a lost link ERR_UNREACHABLE. Server side: only when the client cancelled,
@@ -60,8 +67,11 @@ struct link_call_ops {
 };
 
 enum link_send { LINK_SEND_OK = 0, LINK_SEND_BLOCKED = 1 }; /* BLOCKED: nothing was taken */
-/* Queue one message of at most LINK_MESSAGE_MAX bytes (copied). */
+/* Queue one message of at most LINK_MESSAGE_MAX bytes (copied); enum link_send. ERR_LIMIT: too
+ * large; ERR_UNREACHABLE: call is NULL; ERR_INTERNAL: it is half-closed or has ended. */
 int link_call_send(struct link_call *call, struct bytes message, struct err *err);
+/* Inside of `message`: keep that message's credit back, until link_call_release gives back all
+ * that is held. Messages still come while the window (LINK_STREAM_CREDIT) lasts. */
 void link_call_hold(struct link_call *call);
 void link_call_release(struct link_call *call);
 void *link_call_user(const struct link_call *call);
@@ -71,12 +81,14 @@ void link_call_set_user(struct link_call *call, void *user);
 struct link_ops {
 	void (*opened)(struct link *link, void *user); /* peer verified; calls may start */
 	/* Never opened, or broken: ERR_UNREACHABLE, ERR_AUTH (not the pinned key; not admitted),
-	 * ERR_INVALID (protocol). Calls in progress have ended before. The link is freed after. */
+	 * ERR_INVALID (protocol), ERR_UNSUPPORTED (version), ERR_CONFIG (address). Calls in progress
+	 * have ended before. The link is freed after. */
 	void (*closed)(struct link *link, const struct err *err, void *user);
 };
 
-/* "host:port", "1.2.3.4:7443", "[::1]:7443". `self` and `pinned` are copied or outlive the link:
- * self outlives it, pinned is copied. Failure comes through `closed`. */
+/* "host:port", "1.2.3.4:7443", "[::1]:7443". `self` is borrowed until the link has ended, pinned is
+ * copied. timeout_ms is until `opened`, 0 for 10 s. Failure comes
+ * through `closed`, never from inside of this function. */
 struct link *link_dial(struct link_loop *loop, const char *address, const struct signing_key *self,
 	const struct public_key *pinned, uint64_t timeout_ms, const struct link_ops *ops, void *user);
 /* Sends GOAWAY and TAG_FINAL, frees; calls in progress are dropped without callbacks. */
@@ -84,9 +96,12 @@ void link_close(struct link *link);
 /* Bytes written to and read from the socket so far. */
 void link_traffic(const struct link *link, uint64_t *ret_sent, uint64_t *ret_received);
 
-/* deadline_ms from now, 0 for none. The method is "/fairlead.v1.Agent/Prepare". */
+/* deadline_ms from now, 0 for none. The method is "/fairlead.v1.Agent/Prepare". Calls may be
+ * started, and messages sent, before `opened`; they wait for it at the host. NULL only from
+ * inside of a callback of a link that is already lost; the functions for calls accept that. */
 struct link_call *link_call_start(struct link *link, const char *method, uint64_t deadline_ms,
 	const struct link_call_ops *ops, void *user);
+/* No more messages from here; what is queued still goes out. */
 void link_call_half_close(struct link_call *call);
 void link_call_cancel(struct link_call *call); /* no callback follows; the call is freed */
 
@@ -99,7 +114,8 @@ struct link_server_ops {
 	/* The initiator has proven `peer`: answer with link_server_admit, now or later. */
 	void (*admit)(struct link_server *server, uint64_t request, const struct public_key *peer,
 		void *user);
-	/* A call was opened: set its ops with link_call_accept, or end it. */
+	/* A call was opened: set its ops with link_call_accept, or end it, before returning. `peer`
+	 * is valid as long as the call. */
 	void (*called)(struct link_server *server, struct link_call *call, const char *method,
 		uint64_t deadline_ms, const struct public_key *peer, void *user);
 };
@@ -107,8 +123,8 @@ struct link_server_ops {
 struct link_server_limits {
 	unsigned connections;             /* in all; 0: 1024 */
 	unsigned connections_per_address; /* 0: 64 */
-	unsigned unauthenticated;         /* 0: 64 */
-	unsigned streams_per_link;        /* 0: 64 */
+	unsigned unauthenticated;         /* 0: 64; the next wait in the kernel's backlog */
+	unsigned streams_per_link;        /* 0: 64; a call beyond ends with ERR_LIMIT */
 };
 
 /* Port 0 picks a free one. `identity` is the host's public key, sent in the handshake. */
@@ -116,7 +132,9 @@ int link_listen(struct link_loop *loop, const char *address, const struct public
 	const struct link_server_limits *limits, const struct link_server_ops *ops, void *user,
 	struct link_server **ret, struct err *err);
 int link_server_port(const struct link_server *server);
+/* Closes its links and drops their calls without callbacks. */
 void link_server_free(struct link_server *server);
+/* A request whose peer has hung up meanwhile is ignored. Not admitted: the peer reads why. */
 void link_server_signed(struct link_server *server, uint64_t request,
 	const struct signature *signature);
 void link_server_admit(struct link_server *server, uint64_t request, bool admitted);
