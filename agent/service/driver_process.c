@@ -37,28 +37,25 @@ static char *command_of(const Fairlead__V1__ProcessSpec *process)
 }
 
 /* argv and environ are C strings. */
-static int check_bytes(
-	ProtobufCBinaryData field, const char *what, const char *service, struct err *err)
+static int check_bytes(ProtobufCBinaryData field, const char *what, struct err *err)
 {
 	if (field.len && memchr(field.data, '\0', field.len))
-		return err_set(err, ERR_CONFIG, "service '%s': %s has a NUL byte", service, what);
+		return err_set(err, ERR_CONFIG, "%s has a NUL byte", what);
 	return 0;
 }
 
-static int check_process(
-	const Fairlead__V1__ProcessSpec *process, const char *name, struct err *err)
+static int check_process(const Fairlead__V1__ProcessSpec *process, struct err *err)
 {
 	if (!process || process->n_command == 0 || process->command[0].len == 0)
-		return err_set(err, ERR_CONFIG, "service '%s' has no command", name);
+		return err_set(err, ERR_CONFIG, "it has no command");
 	for (size_t i = 0; i < process->n_command; i++)
-		if (check_bytes(process->command[i], "its command", name, err) < 0)
+		if (check_bytes(process->command[i], "its command", err) < 0)
 			return -1;
 	for (size_t i = 0; i < process->n_env; i++) {
 		const Fairlead__V1__EnvVar *var = process->env[i];
 		if (!*var->name || strchr(var->name, '='))
-			return err_set(err, ERR_CONFIG,
-				"service '%s': '%s' is no name of a variable", name, var->name);
-		if (check_bytes(var->value, var->name, name, err) < 0)
+			return err_set(err, ERR_CONFIG, "'%s' is no name of a variable", var->name);
+		if (check_bytes(var->value, var->name, err) < 0)
 			return -1;
 	}
 	struct policy policy;
@@ -70,11 +67,10 @@ static int check_plan(const Fairlead__V1__ServicePlan *plan, struct err *err)
 	if (!text_is_name(plan->name))
 		return err_set(err, ERR_CONFIG, "'%s' is no name of a service", plan->name);
 	if (!supervisor_signal(plan->stop_signal)) {
-		err_set(err, ERR_CONFIG, "service '%s': there is no signal '%s'", plan->name,
-			plan->stop_signal);
+		err_set(err, ERR_CONFIG, "there is no signal '%s'", plan->stop_signal);
 		return err_hint(err, "Write it without SIG, as in TERM, INT or QUIT.");
 	}
-	return check_process(plan->process, plan->name, err);
+	return check_process(plan->process, err);
 }
 
 static int check_command(
@@ -86,16 +82,14 @@ static int check_command(
 	struct stat st;
 	if (launch_find(plan->process, release_path, &program, &why) < 0 ||
 		stat(program, &st) < 0) {
-		err_set(err, ERR_CONFIG, "service '%s': its command '%s' is not there", plan->name,
-			command);
+		err_set(err, ERR_CONFIG, "its command '%s' is not there", command);
 		if (*why.hint)
 			return err_hint(err, "%s", why.hint);
 		return err_hint(err, "The path is relative to the top of the release; is the file "
 				     "part of it?");
 	}
 	if (!S_ISREG(st.st_mode) || access(program, X_OK) < 0) {
-		err_set(err, ERR_CONFIG, "service '%s': its command '%s' is not executable",
-			plan->name, command);
+		err_set(err, ERR_CONFIG, "its command '%s' is not executable", command);
 		return err_hint(
 			err, "Set the mode in the repository: git update-index --chmod=+x.");
 	}
@@ -110,7 +104,7 @@ static int process_check(const struct service_context *context,
 	AUTO(spawn_user) struct spawn_user user = {0};
 	if (context->may_change_user && *plan->process->user &&
 		spawn_user_find(plan->process->user, &user, err) < 0)
-		return err_wrap(err, "service '%s'", plan->name);
+		return -1;
 	return 0;
 }
 
@@ -179,16 +173,16 @@ static int spawn_shim(const struct service_context *context, const char *service
 	};
 	struct spawned spawned = SPAWNED_INIT;
 	if (spawn_run(&spawn, &spawned, err) < 0)
-		return err_wrap(err, "service '%s'", service);
+		return err_wrap(err, "its supervisor");
 	return 0;
 }
 
 /* The shim's own words: a message, and perhaps a hint on a second line. */
-static int start_failed(const char *service, const char *words, struct err *err)
+static int start_failed(const char *words, struct err *err)
 {
 	const char *hint = strchr(words, '\n');
 	int len = hint ? (int)(hint - words) : (int)strlen(words);
-	err_set(err, ERR_FAILED, "service '%s': %.*s", service, len, words);
+	err_set(err, ERR_FAILED, "%.*s", len, words);
 	return hint ? err_hint(err, "%s", hint + 1) : -1;
 }
 
@@ -200,13 +194,13 @@ static void give_reply(struct operation *op, enum failed_means failed)
 	struct err err = ERR_INIT;
 	Fairlead__V1__ShimReply *reply = NULL;
 	if (op->received.len == 0)
-		err_set(&err, ERR_FAILED, "service '%s': its supervisor died", op->service);
+		err_set(&err, ERR_FAILED, "its supervisor died");
 	else if (PB_UNPACK(fairlead__v1__shim_reply, buf_bytes(&op->received), &reply, &err) == 0 &&
 		 !reply->status)
-		err_set(&err, ERR_INVALID, "service '%s': an answer without a status", op->service);
+		err_set(&err, ERR_INVALID, "its supervisor answers without a status");
 	else if (reply && failed == FAILED_IS_AN_ERROR &&
 		 strcmp(reply->status->state, "failed") == 0)
-		start_failed(op->service, reply->status->message, &err);
+		start_failed(reply->status->message, &err);
 	if (err.code == ERR_NONE)
 		operation_finish(op, reply->status);
 	else
@@ -233,7 +227,7 @@ static void timed_out(uv_timer_t *timer)
 {
 	struct operation *op = timer->data;
 	struct err err = ERR_INIT;
-	err_set(&err, ERR_DEADLINE, "service '%s': its supervisor does not answer", op->service);
+	err_set(&err, ERR_DEADLINE, "its supervisor does not answer");
 	err_hint(&err, "Look for a fairlead-shim that hangs on this host's disk.");
 	operation_fail(op, &err);
 }
@@ -291,8 +285,7 @@ static int ask_shim(
 	PB_PACK(&request, &packet);
 	/* A shim that ends at this moment is as good as none. */
 	if (packet_send(fd, buf_bytes(&packet), -1, NULL) != PACKET_SENT)
-		return err_set(
-			err, ERR_NOT_FOUND, "service '%s': its supervisor is gone", op->service);
+		return err_set(err, ERR_NOT_FOUND, "its supervisor is gone");
 	return operation_wait(op, TAKE_FD(fd), readable, err);
 }
 

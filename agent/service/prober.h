@@ -12,15 +12,19 @@ struct prober;
 /* probe_path: the fairlead-probe program; probe_user: to run it as, NULL for the core's own. */
 int prober_new(uv_loop_t *loop, const char *probe_path, const char *probe_user, struct prober **ret,
 	struct err *err);
+/* Ends the worker. Every watch has been cancelled or has ended; the loop runs once more before it
+ * is closed. NULL is fine. */
 void prober_free(struct prober *prober);
 
 struct health_watch;
-/* The verdict on one service: healthy when every probe is; failed on the first that gives up.
- * On failure err says which probe, its last answer and latency. Called once. */
+/* The verdict on one service: healthy (ERR_NONE) when every probe is; failed on the first that
+ * gives up, and at once when the service has ended for good. On failure err says which probe, its
+ * last answer and latency. Called once, on the loop; the watch is gone by then. */
 typedef void health_done_fn(void *user, const struct err *err);
 /* Watch `plan` until it is healthy or failed. A service without probes gets `running` for 1 s.
  * Nothing counts that was asked before this call; `running` wants the process that is there now
- * to stay (another pid is a restart). The plan outlives the watch. */
+ * to stay (another pid is a restart), and a restart makes the other probes begin anew. The plan and
+ * the context outlive the watch. */
 struct health_watch *health_watch_start(struct prober *prober,
 	const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
 	health_done_fn *done, void *user);

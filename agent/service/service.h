@@ -1,7 +1,8 @@
 /* A service and the driver that runs it: one ops table a driver, one explicit registry.
  *
  * All ops are asynchronous on the core's libuv loop and never block it: `done` comes later, once,
- * on the loop, never from inside the call. One operation at a time for each service. */
+ * on the loop, never from inside the call. One start or stop at a time for each service. Errors do
+ * not name the service: the caller knows it. */
 #pragma once
 
 #include "agent/store/store.h"

@@ -1,0 +1,170 @@
+#include "agent/probe/http.h"
+
+#include "agent/probe/probe.h"
+#include "common/base/mem.h"
+#include "common/base/pb.h"
+#include "common/base/text.h"
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *user)
+{
+	struct http *http = user;
+	size_t len = size * count;
+	size_t room = PROBE_BODY_MAX - http->body.len;
+	buf_append(&http->body, data, len < room ? len : room);
+	if (len <= room)
+		return len;
+	/* Enough was seen; less than len ends the transfer (CURLE_WRITE_ERROR). */
+	http->body_is_cut = 1;
+	return 0;
+}
+
+static void set_common(struct http *http, CURL *easy)
+{
+	uint64_t timeout = http->request->probe->timeout_ms;
+	if (timeout == 0 || timeout > INT32_MAX)
+		timeout = PROBE_TIMEOUT_MS;
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, http);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout);
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+}
+
+static int set_http(struct http *http, CURL *easy)
+{
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "fairlead-probe/" FAIRLEAD_VERSION);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
+	return curl_easy_setopt(easy, CURLOPT_URL, http->request->probe->http->url);
+}
+
+static int set_tcp(struct http *http, CURL *easy)
+{
+	const Fairlead__V1__TcpProbe *tcp = http->request->probe->tcp;
+	int is_v6 = strchr(tcp->host, ':') != NULL;
+	AUTO_FREE char *url = xasprintf(
+		"http://%s%s%s:%u", is_v6 ? "[" : "", tcp->host, is_v6 ? "]" : "", tcp->port);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+	return curl_easy_setopt(easy, CURLOPT_URL, url);
+}
+
+struct http *http_new(Fairlead__V1__ProbeRequest *request)
+{
+	const Fairlead__V1__Probe *probe = request->probe;
+	if (!probe || (!probe->http && !probe->tcp))
+		return NULL;
+	CURL *easy = curl_easy_init();
+	if (!easy)
+		return NULL;
+	struct http *http = xcalloc(1, sizeof(*http));
+	*http = (struct http){.easy = easy, .request = request, .began_us = now_us()};
+	set_common(http, easy);
+	if ((probe->http ? set_http(http, easy) : set_tcp(http, easy)) == CURLE_OK)
+		return http;
+	http->request = NULL;
+	http_free(http);
+	return NULL;
+}
+
+void http_free(struct http *http)
+{
+	curl_easy_cleanup(http->easy);
+	if (http->request)
+		pb_free(&http->request->base);
+	buf_release(&http->body);
+	free(http);
+}
+
+static int body_has(const struct http *http, const char *wanted)
+{
+	return memmem(http->body.data, http->body.len, wanted, strlen(wanted)) != NULL;
+}
+
+static void show_body(const struct http *http, struct buf *answer)
+{
+	size_t shown = http->body.len < PROBE_SHOWN_MAX ? http->body.len : PROBE_SHOWN_MAX;
+	/* Not through the middle of a character: its half would be shown as \xNN. */
+	while (shown < http->body.len && shown > 0 && (http->body.data[shown] & 0xc0) == 0x80)
+		shown--;
+	buf_append_str(answer, ": ");
+	text_escape(answer, BYTES(http->body.data, shown));
+	if (shown < http->body.len)
+		buf_append_str(answer, "…");
+}
+
+static int judge_http(const struct http *http, uint64_t latency_us, struct buf *answer)
+{
+	const Fairlead__V1__HttpProbe *probe = http->request->probe->http;
+	long status = 0;
+	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
+	long low = probe->status_min ? (long)probe->status_min : 200;
+	long high = probe->status_max ? (long)probe->status_max : 299;
+	char took[TEXT_UNIT_SIZE];
+	buf_printf(answer, "HTTP %ld in %s", status, text_duration(latency_us / 1000, took));
+	int ok = status >= low && status <= high;
+	if (!ok)
+		buf_printf(answer, ", wanted %ld-%ld", low, high);
+	else if (!body_has(http, probe->body_contains)) {
+		ok = 0;
+		buf_append_str(answer, ", wanted '");
+		text_escape(
+			answer, BYTES(probe->body_contains, strnlen(probe->body_contains, 100)));
+		buf_printf(answer, "' in %s", http->body_is_cut ? "the first 64 KiB" : "the body");
+	}
+	if (http->body.len)
+		show_body(http, answer);
+	return ok;
+}
+
+/* At most PROBE_ANSWER_MAX bytes, cut between characters. */
+static char *bounded(struct buf *answer)
+{
+	size_t len = answer->len;
+	if (len > PROBE_ANSWER_MAX) {
+		len = PROBE_ANSWER_MAX;
+		while (len > 0 && (answer->data[len] & 0xc0) == 0x80)
+			len--;
+	}
+	return xstrndup(buf_str(answer), len);
+}
+
+void http_answer(struct http *http, CURLcode result, Fairlead__V1__ProbeReply *ret)
+{
+	uint64_t latency_us = now_us() - http->began_us;
+	const Fairlead__V1__Probe *probe = http->request->probe;
+	char took[TEXT_UNIT_SIZE];
+	text_duration(latency_us / 1000, took);
+	AUTO(buf) struct buf answer = {0};
+	int answered = result == CURLE_OK || (result == CURLE_WRITE_ERROR && http->body_is_cut);
+	if (answered && probe->http)
+		ret->ok = judge_http(http, latency_us, &answer);
+	else if (answered) {
+		ret->ok = 1;
+		buf_printf(&answer, "connected to %s:%u in %s", probe->tcp->host, probe->tcp->port,
+			took);
+	} else {
+		long errnum = 0;
+		curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &errnum);
+		buf_printf(&answer,
+			"%s after %s: ", probe->http ? "no HTTP answer" : "no connection", took);
+		const char *why = errnum && result == CURLE_COULDNT_CONNECT
+					  ? strerror((int)errnum)
+					  : curl_easy_strerror(result);
+		text_escape(&answer, BYTES_STR(why));
+	}
+	ret->request = http->request->request;
+	ret->latency_us = latency_us;
+	ret->answer = bounded(&answer);
+}

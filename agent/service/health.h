@@ -1,0 +1,67 @@
+/* The judgement on one probe: when to ask, what an answer counts. Pure: events in, one step out;
+ * times are milliseconds of one steady clock, passed in.
+ *
+ * Until the first good answer it asks quickly (50 ms, doubled up to interval), so that a service
+ * that is up in 100 ms is known to be; a good answer counts at once, a bad one only after
+ * start_period. Bad answers count at most once an interval, so that `retries` in a row take
+ * the time they say whatever the pace. After the first good answer every bad one counts, and
+ * breaks min_healthy, for which answers must have been good without a break. The last answer of
+ * that time is asked at its end. */
+#pragma once
+
+#include <stdint.h>
+
+enum { HEALTH_QUICK_MS = 50, HEALTH_GRACE_MS = 500 };
+
+struct health_rule {
+	uint64_t start_period_ms;
+	uint64_t interval_ms;
+	uint64_t timeout_ms; /* of one answer; 0: none */
+	uint64_t min_healthy_ms;
+	unsigned retries; /* bad answers in a row that make it failed; 0 counts as 1 */
+};
+
+struct health {
+	struct health_rule rule;
+	uint64_t ask_at_ms;     /* while not asking */
+	uint64_t asked_ms;      /* while asking */
+	uint64_t pause_ms;      /* the last quick pause */
+	uint64_t count_from_ms; /* a bad answer before does not count */
+	uint64_t good_since_ms;
+	unsigned bad; /* in a row, counted */
+	enum health_phase {
+		HEALTH_STARTING, /* no good answer yet */
+		HEALTH_GOOD,     /* good since good_since_ms */
+		HEALTH_SHAKY,    /* was good, is not */
+		HEALTH_PASSED,
+		HEALTH_FAILED,
+	} phase;
+	int asking;
+};
+
+enum health_answer {
+	HEALTH_ANSWER_GOOD,
+	HEALTH_ANSWER_BAD,
+	HEALTH_ANSWER_HOPELESS, /* no later answer can be better; counts unasked too */
+};
+enum health_action {
+	HEALTH_ASK,     /* ask now; the answer goes to health_answered */
+	HEALTH_WAIT,    /* health_tick at until_ms */
+	HEALTH_HEALTHY, /* the end, well */
+	HEALTH_GAVE_UP, /* the end */
+};
+struct health_step {
+	enum health_action action;
+	uint64_t until_ms; /* of WAIT */
+};
+
+/* The first step, by health_tick, is to ask. */
+void health_init(struct health *health, const struct health_rule *rule, uint64_t now_ms);
+struct health_step health_tick(struct health *health, uint64_t now_ms);
+/* An answer that nobody waits for changes nothing. A question not answered HEALTH_GRACE_MS after
+ * its timeout is bad: the tick says so with HEALTH_ASK or HEALTH_GAVE_UP. */
+struct health_step health_answered(
+	struct health *health, enum health_answer answer, uint64_t now_ms);
+/* The process is another one now: what was good was good of the one before. Asked again at once;
+ * start_period does not begin anew. */
+void health_restarted(struct health *health, uint64_t now_ms);
