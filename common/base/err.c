@@ -33,7 +33,8 @@ static const struct {
 };
 static_assert(sizeof(codes) / sizeof(codes[0]) == ERR_CODE_COUNT, "a code without a row");
 
-static int fill(struct err *err, enum err_code code, int errnum, const char *fmt, va_list ap)
+static int __attribute__((format(printf, 4, 0)))
+fill(struct err *err, enum err_code code, int errnum, const char *fmt, va_list ap)
 {
 	if (!err)
 		return -1;
