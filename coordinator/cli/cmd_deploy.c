@@ -1,45 +1,9 @@
 #include "common/base/mem.h"
 #include "coordinator/cli/actor.h"
-#include "coordinator/cli/context.h"
 #include "coordinator/cli/member_report.h"
-#include "coordinator/rollout/background.h"
+#include "coordinator/cli/planning.h"
 #include "coordinator/rollout/deployment.h"
 #include "coordinator/rollout/label.h"
-
-/* ---- reading, while hosts are being reached ---- */
-
-struct reading {
-	const struct source_setup *setup;
-	const char *ledger_path;
-	struct source source;
-	struct ledger *ledger;
-	struct err ledger_err;
-};
-
-static int read_source(void *work, struct err *err)
-{
-	struct reading *reading = work;
-	if (ledger_open(reading->ledger_path, &reading->ledger, &reading->ledger_err) < 0)
-		reading->ledger = NULL;
-	return source_open(reading->setup, &reading->source, err);
-}
-
-static void reading_release(struct reading *reading)
-{
-	source_release(&reading->source);
-	ledger_free(reading->ledger);
-}
-
-static int read_and_reach(const struct context *context, struct reading *reading, struct err *err)
-{
-	struct background *background = NULL;
-	struct link_loop *loop = hosts_loop(context->hosts);
-	if (background_start(read_source, reading, &background, err) < 0 ||
-		background_finish(background, loop, err) < 0)
-		return -1;
-	hosts_wait_described(context->hosts);
-	return context_check_hosts(context, context_missing_of(context), err);
-}
 
 /* ---- what is said before ---- */
 
@@ -70,21 +34,6 @@ static void say_plan(struct report *report, const struct plan *plan)
 	for (size_t i = 0; i < plan->host_count; i++)
 		if (plan_host_is_nothing(&plan->hosts[i]))
 			report_say(report, "%s: nothing to do", plan->hosts[i].host->name);
-}
-
-static void print_plan(const struct options *options, const struct plan *plan)
-{
-	if (options->json) {
-		cJSON *json = plan_json(plan);
-		char *text = cJSON_PrintUnformatted(json);
-		puts(text);
-		cJSON_free(text);
-		cJSON_Delete(json);
-		return;
-	}
-	AUTO(buf) struct buf out = {0};
-	plan_print(plan, &out, options->verbose);
-	fputs(buf_str(&out), stdout);
 }
 
 /* ---- the deployment ---- */
@@ -118,33 +67,32 @@ static size_t fill_targets(
 	return count;
 }
 
-static int deploy(const struct options *options, const struct context *context,
-	const struct reading *reading, const struct fleet_plan *planned, struct err *err)
+static int deploy(const struct options *options, const struct planning *planning, struct err *err)
 {
 	struct bundles bundles;
+	const struct context *context = &planning->context;
+	const struct plan *plan = &planning->planned.plan;
 	AUTO_FREE char *actor = actor_name(options->actor);
 	AUTO_FREE struct deployment_host *targets =
 		xcalloc(hosts_count(context->hosts) + 1, sizeof(*targets));
 	struct report *report = member_report_new(options, context->hosts);
-	bundles_init(&bundles, &planned->bases, &reading->source);
+	bundles_init(&bundles, &planning->planned.bases, &planning->source);
 	const struct deployment_setup setup = {
 		.kind = "deploy",
 		.config = &context->config,
-		.plan = &planned->plan,
+		.plan = plan,
 		.bundles = &bundles,
-		.class_name = plan_class_name(plan_class(&planned->plan)),
+		.class_name = plan_class_name(plan_class(plan)),
 		.actor = actor,
 		.bad = options->retry_bad ? DEPLOYMENT_BAD_RETRIED : DEPLOYMENT_BAD_REFUSED,
 		.hosts = context->hosts,
 		.report = report,
-		.ledger = reading->ledger,
+		.ledger_path = options->ledger,
 		.targets = targets,
-		.count = fill_targets(context, &planned->plan, targets),
+		.count = fill_targets(context, plan, targets),
 		.started_mono_ms = context->started_mono_ms,
 	};
-	say_plan(report, &planned->plan);
-	if (!reading->ledger)
-		report_say(report, "warning: no ledger: %s", reading->ledger_err.message);
+	say_plan(report, plan);
 	int status = deployment_run(&setup, err);
 	bundles_release(&bundles);
 	report_free(report);
@@ -152,58 +100,30 @@ static int deploy(const struct options *options, const struct context *context,
 }
 
 /* Every reachable host has the target and runs it. */
-static int say_nothing(
-	const struct options *options, const struct context *context, const struct plan *plan)
+static int say_nothing(const struct options *options, const struct planning *planning)
 {
+	const struct plan *plan = &planning->planned.plan;
 	AUTO_FREE char *label = label_short(plan->label);
 	AUTO_FREE char *why = xasprintf("%zu host%s on %s already", plan->host_count,
 		plan->host_count == 1 ? " is" : "s are", label);
-	struct report *report = member_report_new(options, context->hosts);
-	int status = member_report_nothing(report, context, why);
+	struct report *report = member_report_new(options, planning->context.hosts);
+	int status = member_report_nothing(report, &planning->context, why);
 	report_free(report);
-	return status;
-}
-
-static int plan_and_deploy(const struct options *options, const struct context *context,
-	const struct reading *reading, Fairlead__V1__ActionClass forced, struct err *err)
-{
-	struct fleet_plan planned = {0};
-	if (plan_hosts(&context->config, context->hosts, &reading->source, forced, &planned, err) <
-		0)
-		return -1;
-	int status = 0;
-	if (options->dry_run)
-		print_plan(options, &planned.plan);
-	else if (plan_is_nothing(&planned.plan))
-		status = say_nothing(options, context, &planned.plan);
-	else
-		status = deploy(options, context, reading, &planned, err);
-	fleet_plan_release(&planned);
 	return status;
 }
 
 static int run(const struct options *options, struct err *err)
 {
-	AUTO(context) struct context context = {0};
-	Fairlead__V1__ActionClass forced = FAIRLEAD__V1__ACTION_CLASS__ACTION_CLASS_UNSPECIFIED;
-	if (options->from && options->to)
-		return err_set(err, ERR_USAGE, "--from deploys a folder, --to a commit: not both");
-	if (options->type && plan_parse_type(options->type, &forced, err) < 0)
+	AUTO(planning) struct planning planning = {0};
+	if (planning_open(options, &planning, err) < 0)
 		return -1;
-	const struct source_setup setup = {
-		.folder = options->from,
-		.revision = options->to,
-		.dirty = options->to || options->allow_dirty ? SOURCE_DIRTY_IGNORED
-							     : SOURCE_DIRTY_REFUSED,
-	};
-	struct reading reading = {.setup = &setup, .ledger_path = options->ledger};
-	if (context_open(options, &context, err) < 0)
-		return -1;
-	int status = read_and_reach(&context, &reading, err);
-	if (status == 0)
-		status = plan_and_deploy(options, &context, &reading, forced, err);
-	reading_release(&reading);
-	return status;
+	if (options->dry_run) {
+		planning_print(&planning, options);
+		return 0;
+	}
+	if (plan_is_nothing(&planning.planned.plan))
+		return say_nothing(options, &planning);
+	return deploy(options, &planning, err);
 }
 
 #define FIELD(name) offsetof(struct options, name)

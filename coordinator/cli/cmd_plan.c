@@ -2,6 +2,7 @@
 #include "coordinator/cli/command.h"
 #include "coordinator/cli/environments.h"
 #include "coordinator/cli/options.h"
+#include "coordinator/cli/planning.h"
 #include "coordinator/plan/plan.h"
 #include "coordinator/plan/tree.h"
 
@@ -82,12 +83,10 @@ static int plan_revisions(
 static int run(const struct options *options, struct err *err)
 {
 	Fairlead__V1__ActionClass forced = FAIRLEAD__V1__ACTION_CLASS__ACTION_CLASS_UNSPECIFIED;
+	if (!options->revision_from)
+		return plan_fleet(options, err);
 	if (options->type && plan_parse_type(options->type, &forced, err) < 0)
 		return -1;
-	if (!options->revision_from) {
-		err_set(err, ERR_USAGE, "nothing to compare with");
-		return err_hint(err, "Name the revision that is deployed now with --from REV.");
-	}
 	return plan_revisions(options, forced, err);
 }
 
@@ -110,7 +109,8 @@ const struct command command_plan = {
 		"fairlead.yaml, then the built-in ones; a file that no rule matches is APP_ONLY. "
 		"The "
 		"strongest class over all files decides: NO_RESTART, APP_ONLY or FULL_RESTART.\n\n"
-		"With --from, two revisions of the repository are compared and no host is asked. "
+		"Each host is compared with the release it runs; nothing is changed. With --from, "
+		"two revisions of the repository are compared and no host is asked. "
 		"Without a fairlead.yaml the built-in rules alone decide.",
 	.options = rows,
 	.run = run,

@@ -158,11 +158,7 @@ static int roll_back(const struct options *options, const struct context *contex
 		return status;
 	}
 	AUTO_FREE char *actor = actor_name(options->actor);
-	struct err ledger_err = ERR_INIT;
-	struct ledger *ledger = NULL;
 	say_targets(report, targets, count);
-	if (ledger_open(options->ledger, &ledger, &ledger_err) < 0)
-		report_say(report, "warning: no ledger: %s", ledger_err.message);
 	const struct deployment_setup setup = {
 		.kind = "rollback",
 		.config = &context->config,
@@ -170,13 +166,12 @@ static int roll_back(const struct options *options, const struct context *contex
 		.actor = actor,
 		.hosts = context->hosts,
 		.report = report,
-		.ledger = ledger,
+		.ledger_path = options->ledger,
 		.targets = targets,
 		.count = count,
 		.started_mono_ms = context->started_mono_ms,
 	};
 	int status = deployment_run(&setup, err);
-	ledger_free(ledger);
 	report_free(report);
 	return status;
 }

@@ -152,6 +152,7 @@ static void deployment_release(struct deployment *d)
 		target_release(&d->targets[i]);
 	free(d->targets);
 	rollout_free(d->engine);
+	ledger_free(d->ledger);
 }
 
 int deployment_run(const struct deployment_setup *setup, struct err *err)

@@ -6,7 +6,6 @@
  * one brings every host back, a second one leaves at once. */
 #pragma once
 
-#include "coordinator/ledger/ledger.h"
 #include "coordinator/report/report.h"
 #include "coordinator/rollout/bundles.h"
 #include "coordinator/rollout/plan_hosts.h"
@@ -36,7 +35,7 @@ struct deployment_setup {
 	enum deployment_bad bad; /* releases that failed before */
 	struct hosts *hosts;
 	struct report *report;
-	struct ledger *ledger; /* NULL: none; a ledger that fails is said and gone without */
+	const char *ledger_path; /* NULL: the default; if it fails, that is said and gone without */
 	const struct deployment_host *targets;
 	size_t count;
 	uint64_t started_mono_ms; /* of the command, for the duration that is shown */

@@ -1,6 +1,7 @@
 /* Private to deployment*.c: a running deployment and its hosts. */
 #pragma once
 
+#include "coordinator/ledger/ledger.h"
 #include "coordinator/rollout/deployment.h"
 #include "coordinator/rollout/interrupt.h"
 
@@ -50,6 +51,7 @@ struct deployment {
 	bool left; /* at the second interrupt: the hosts go on alone */
 	uint64_t next_tick_ms;
 	uint64_t started_unix_ms;
+	struct ledger *ledger; /* NULL: could not be opened */
 };
 
 /* deployment_target.c: commands and answers of one host */
@@ -78,7 +80,9 @@ void target_back(struct deployment_target *target);
 /* Dial again, ask again, or give up, as the time says. */
 void target_tick(struct deployment_target *target, uint64_t now_ms);
 
-/* deployment_end.c: what is said and remembered */
+/* deployment_ledger.c: what is remembered. A ledger that fails is said, and changes nothing. */
 void deployment_remember_begin(struct deployment *deployment);
-/* Returns the exit status. */
+void deployment_remember_end(struct deployment *deployment, enum rollout_outcome outcome);
+
+/* deployment_end.c: what is said at the end. Returns the exit status. */
 int deployment_conclude(struct deployment *deployment);

@@ -1,0 +1,88 @@
+#include "coordinator/rollout/deployment_impl.h"
+
+#include "common/base/mem.h"
+#include "common/os/clock.h"
+
+static void ledger_row(
+	const struct deployment *d, struct ledger_deployment *row, char *id_hex, size_t id_hex_size)
+{
+	const struct deployment_setup *setup = d->setup;
+	sodium_bin2hex(id_hex, id_hex_size, d->id, sizeof(d->id));
+	*row = (struct ledger_deployment){
+		.id = id_hex,
+		.kind = setup->kind,
+		.app = setup->config->app,
+		.environment = setup->config->environment,
+		.class_name = setup->class_name,
+		.commit_from = setup->count ? setup->targets[0].commit_from : "",
+		.commit_to = setup->count ? setup->targets[0].commit_to : "",
+		.actor = setup->actor,
+		.started_unix_ms = d->started_unix_ms,
+		.outcome = rollout_outcome_name(ROLLOUT_RUNNING),
+		.error = "",
+	};
+}
+
+static void ledger_failed(const struct deployment *d, const struct err *err)
+{
+	report_say(d->setup->report, "warning: the ledger was not written: %s", err->message);
+}
+
+void deployment_remember_begin(struct deployment *d)
+{
+	char id_hex[2 * DEPLOYMENT_ID_SIZE + 1];
+	struct ledger_deployment row;
+	struct err err = ERR_INIT;
+	ledger_row(d, &row, id_hex, sizeof(id_hex));
+	if (ledger_open(d->setup->ledger_path, &d->ledger, &err) < 0 ||
+		ledger_begin(d->ledger, &row, &err) < 0)
+		ledger_failed(d, &err);
+}
+
+static void ledger_host_row(const struct deployment *d, size_t i, struct ledger_host *row)
+{
+	const struct deployment_target *target = &d->targets[i];
+	uint64_t sent = agent_client_sent_bytes(target->host->member->client);
+	*row = (struct ledger_host){
+		.host = target->host->member->host->name,
+		.state = rollout_state_name(rollout_host_state(d->engine, i)),
+		.commit_from = target->host->commit_from,
+		.commit_to = target->host->commit_to,
+		.duration_ms = target->reported ? target->ended_ms - target->started_ms : 0,
+		.bytes = sent - target->sent_before,
+		.error = target->err.message,
+	};
+}
+
+/* The first host that failed by itself speaks for the deployment. */
+static const char *first_error(const struct deployment *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->targets[i].err.code != ERR_NONE && d->targets[i].err.code != ERR_CANCELLED)
+			return d->targets[i].err.message;
+	return "";
+}
+
+void deployment_remember_end(struct deployment *d, enum rollout_outcome outcome)
+{
+	char id_hex[2 * DEPLOYMENT_ID_SIZE + 1];
+	struct ledger_deployment row;
+	struct err err = ERR_INIT;
+	if (!d->ledger)
+		return;
+	AUTO_FREE struct ledger_host *hosts = xcalloc(d->count + 1, sizeof(*hosts));
+	ledger_row(d, &row, id_hex, sizeof(id_hex));
+	for (size_t i = 0; i < d->count; i++) {
+		const struct bundle_file *bundle = d->targets[i].bundle;
+		ledger_host_row(d, i, &hosts[i]);
+		row.bytes += hosts[i].bytes;
+		if (bundle && bundle->info.files_changed > row.files_changed)
+			row.files_changed = bundle->info.files_changed;
+	}
+	row.ended_unix_ms = clock_unix_ms();
+	row.outcome = rollout_outcome_name(outcome);
+	row.exit_status = rollout_outcome_exit_status(outcome);
+	row.error = outcome == ROLLOUT_DONE ? "" : first_error(d);
+	if (ledger_end(d->ledger, &row, hosts, d->count, &err) < 0)
+		ledger_failed(d, &err);
+}
