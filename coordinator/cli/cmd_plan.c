@@ -80,6 +80,18 @@ static int plan_revisions(
 	return rc;
 }
 
+/* Against what the hosts run: exactly what `deploy` would do, and then not done. */
+static int plan_fleet(const struct options *options, struct err *err)
+{
+	struct options look = *options;
+	look.allow_dirty = true; /* looking leaves no change behind */
+	AUTO(planning) struct planning planning = {0};
+	if (planning_open(&look, &planning, err) < 0)
+		return -1;
+	planning_print(&planning, &look);
+	return 0;
+}
+
 static int run(const struct options *options, struct err *err)
 {
 	Fairlead__V1__ActionClass forced = FAIRLEAD__V1__ACTION_CLASS__ACTION_CLASS_UNSPECIFIED;
@@ -104,14 +116,13 @@ const struct command command_plan = {
 	.name = "plan",
 	.args = "",
 	.summary = "show what a deployment would change and restart, and why",
-	.details =
-		"Every changed file is judged by the first rule that matches it: those of "
-		"fairlead.yaml, then the built-in ones; a file that no rule matches is APP_ONLY. "
-		"The "
-		"strongest class over all files decides: NO_RESTART, APP_ONLY or FULL_RESTART.\n\n"
-		"Each host is compared with the release it runs; nothing is changed. With --from, "
-		"two revisions of the repository are compared and no host is asked. "
-		"Without a fairlead.yaml the built-in rules alone decide.",
+	.details = "Every changed file is judged by the first rule that matches it: those of "
+		   "fairlead.yaml, then the built-in ones; a file that no rule matches is "
+		   "APP_ONLY. The strongest class over all files decides: NO_RESTART, APP_ONLY or "
+		   "FULL_RESTART.\n\n"
+		   "Each host is compared with the release it runs, and nothing is changed. With "
+		   "--from, two revisions of the repository are compared and no host is asked; "
+		   "without a fairlead.yaml the built-in rules alone decide then.",
 	.options = rows,
 	.run = run,
 };
