@@ -195,7 +195,7 @@ static int load_field(const struct config_field *field, const struct yaml_node *
 	case CONFIG_CUSTOM:
 		return field->load(node, member, mode, err);
 	case CONFIG_LATER:
-		return yaml_error(node, err, "%s is not available in this version; %s", field->key,
+		return yaml_error(node, err, "the key is not available in this version; %s",
 			field->write ? field->write : "leave it out");
 	case CONFIG_TEXT:
 	case CONFIG_NAME:

@@ -37,8 +37,8 @@ static int error_at(const struct yaml *yaml, unsigned line, struct err *err, con
 		message = NULL;
 	va_end(ap);
 	err_set(err, ERR_CONFIG, "%s:%u: %s", yaml->name, line, message ? message : "");
-	return err_hint(err, "Correct line %u of %s; docs/configuration.md explains every key.", line,
-		yaml->name);
+	return err_hint(err, "Correct line %u of %s; docs/configuration.md explains every key.",
+		line, yaml->name);
 }
 
 void yaml_free(struct yaml *yaml)
@@ -263,10 +263,7 @@ static int parse(struct builder *b, struct fy_parser *parser, struct fy_diag *di
 	int result = 0;
 	struct fy_event *event;
 	while (result == 0 && (event = fy_parser_parse(parser))) {
-		/* An unclosed bracket is only reported at the end, after invented events: once
-		 * something was found wrong, what we would say about those would mislead. */
-		if (!first_error(diag))
-			result = handle_event(b, event, err);
+		result = handle_event(b, event, err);
 		fy_parser_event_free(parser, event);
 	}
 	if (result == 0 && fy_parser_get_stream_error(parser))
@@ -372,7 +369,7 @@ int yaml_read_file(const char *path, size_t bytes_max, struct buf *ret, struct e
 
 int yaml_load_file(const char *path, struct yaml **ret, struct err *err)
 {
-	AUTO(buf) struct buf content = { 0 };
+	AUTO(buf) struct buf content = {0};
 	if (yaml_read_file(path, YAML_BYTES_MAX, &content, err) < 0)
 		return -1;
 	return yaml_load_bytes(path, buf_bytes(&content), ret, err);

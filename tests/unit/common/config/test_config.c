@@ -251,7 +251,7 @@ static void errors_say_where_what_and_how(void **state)
 			"2: inner.user: is missing; write letters, digits, '.', '_' or '-', "
 			"beginning with a letter or digit"},
 		{"hooks: { before: [x] }\n",
-			"1: hooks: hooks is not available in this version; leave it out"},
+			"1: hooks: the key is not available in this version; leave it out"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct outer o = {0};

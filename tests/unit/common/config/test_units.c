@@ -36,6 +36,12 @@ static void sizes_are_powers_of_1024(void **state)
 		assert_false(units_parse_size(bad[i], &bytes));
 	assert_true(units_parse_size("1024", &bytes));
 	assert_int_equal(bytes, 1024);
+	assert_true(units_parse_size("64K", &bytes));
+	assert_int_equal(bytes, 65536);
+	assert_true(units_parse_size("10G", &bytes));
+	assert_int_equal(bytes, UINT64_C(10737418240));
+	assert_true(units_parse_size("2T", &bytes));
+	assert_int_equal(bytes, UINT64_C(2199023255552));
 	assert_true(units_parse_size("512M", &bytes));
 	assert_int_equal(bytes, 512 << 20);
 	char out[UNITS_TEXT_SIZE];

@@ -315,7 +315,8 @@ static const struct {
 	{HEAD "services:\n  web:\n    drivr: process\n",
 		"5: services.web.drivr: unknown key; did you mean \"driver\"?"},
 	{HEAD "services:\n  web:\n    unit: x.service\n",
-		"5: services.web.unit: unit is not available in this version; it belongs to driver "
+		"5: services.web.unit: the key is not available in this version; it belongs to "
+		"driver "
 		"systemd; use command"},
 	{HEAD "services:\n  web: { driver: process, command: [\"\"] }\n",
 		"4: services.web: the program in command is empty; write for example "
@@ -392,7 +393,7 @@ static const struct {
 	{HEALTH "      - htp: {}\n",
 		"8: services.web.health[0].htp: unknown key; did you mean \"http\"?"},
 	{HEALTH "      - postgres: { dsn_env: X }\n",
-		"8: services.web.health[0].postgres: postgres is not available in this version; "
+		"8: services.web.health[0].postgres: the key is not available in this version; "
 		"use "
 		"tcp or http"},
 	{HEAD "strategy: { type: canary }\n",
@@ -401,15 +402,15 @@ static const struct {
 		"3: strategy.on_failure: on_failure 'pause' is not available in this version; use "
 		"rollback_all or rollback_host"},
 	{HEAD "strategy: { batch: [25%] }\n",
-		"3: strategy.batch: batch is not available in this version; leave it out"},
+		"3: strategy.batch: the key is not available in this version; leave it out"},
 	{HEAD "strategy: { confirm_timeout: 0s }\n",
 		"3: strategy.confirm_timeout: \"0s\" is out of range; write a duration from 1s to "
 		"1d"},
 	{HEAD "migrations: { dir: db }\n",
-		"3: migrations: migrations is not available in this version; leave it out"},
+		"3: migrations: the key is not available in this version; leave it out"},
 	{HEAD "hooks: { before: [x] }\n",
-		"3: hooks: hooks is not available in this version; leave it out"},
-	{HEAD "notify: []\n", "3: notify: notify is not available in this version; leave it out"},
+		"3: hooks: the key is not available in this version; leave it out"},
+	{HEAD "notify: []\n", "3: notify: the key is not available in this version; leave it out"},
 	{HEAD "environments: []\n",
 		"3: environments: expected a mapping, found a list; write the names of the "
 		"environments and below each what differs"},
