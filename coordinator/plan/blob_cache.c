@@ -10,7 +10,8 @@ enum {
 	RECORD_SIZE = GIT_OID_RAWSZ + DIGEST_SIZE + 8,
 	/* Beyond that only the blobs met in this run are kept. */
 	FACTS_MAX = 500 * 1000,
-	FILE_SIZE_MAX = HEADER_SIZE + (2 * FACTS_MAX) * RECORD_SIZE + DIGEST_SIZE,
+	RECORDS_MAX = 2 * FACTS_MAX,
+	FILE_SIZE_MAX = HEADER_SIZE + RECORDS_MAX * RECORD_SIZE + DIGEST_SIZE,
 };
 
 static const char magic[8] = "FLBLOBS1";
@@ -25,7 +26,7 @@ struct blob_cache {
 
 static const uint8_t *record_at(const struct blob_cache *cache, size_t i)
 {
-	return cache->file.data + HEADER_SIZE + i * RECORD_SIZE;
+	return cache->file.data + HEADER_SIZE + i * (size_t)RECORD_SIZE;
 }
 
 /* The number of records, 0 when the file does not verify. */
@@ -35,7 +36,7 @@ static size_t verify(const struct buf *file)
 		return 0;
 	uint64_t count = get_u64(file->data + sizeof(magic));
 	size_t body = file->len - DIGEST_SIZE;
-	if (count > 2 * FACTS_MAX || body != HEADER_SIZE + count * RECORD_SIZE)
+	if (count > RECORDS_MAX || body != HEADER_SIZE + count * RECORD_SIZE)
 		return 0;
 	struct digest digest = digest_of(file->data, body);
 	return memcmp(digest.bytes, file->data + body, DIGEST_SIZE) == 0 ? (size_t)count : 0;

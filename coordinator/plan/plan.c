@@ -52,7 +52,7 @@ static bool is_down(const struct plan_host_state *state, const char *name)
 static int host_services(const struct app_config *config, const struct plan_host_state *state,
 	struct plan_host *host, struct err *err)
 {
-	host->services = xcalloc(config->service_count + 1, sizeof(*host->services));
+	host->services = xcalloc(config->service_count + 1, sizeof(const struct app_service *));
 	host->actions = xcalloc(config->service_count + 1, sizeof(*host->actions));
 	for (size_t i = 0; i < config->service_count; i++) {
 		const struct app_service *service = &config->services[i];

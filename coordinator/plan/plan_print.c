@@ -113,7 +113,7 @@ void change_print(const struct plan_change *change, const struct app_config *con
 	struct buf *out, unsigned verbosity)
 {
 	AUTO_FREE const struct app_service **services =
-		xcalloc(config->service_count + 1, sizeof(*services));
+		xcalloc(config->service_count + 1, sizeof(const struct app_service *));
 	AUTO_FREE Fairlead__V1__ServiceAction *actions =
 		xcalloc(config->service_count + 1, sizeof(*actions));
 	for (size_t i = 0; i < config->service_count; i++) {
