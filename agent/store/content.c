@@ -103,7 +103,7 @@ int content_check(int dirfd, const char *name, const struct manifest_entry *entr
 int content_read(int dirfd, const char *name, const struct manifest_entry *entry, struct buf *ret,
 	struct err *err)
 {
-	struct stat st;
+	struct stat st = {0};
 	AUTO_CLOSE int fd = open_regular(dirfd, name, &st, err);
 	if (fd < 0)
 		return wrap(entry, err);

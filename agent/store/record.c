@@ -61,7 +61,7 @@ static int collect(void *user, int metafd, const char *name, struct err *err)
 	struct digest release;
 	if (!digest_from_hex(name, &release) || !layout_has_release(all->store, &release))
 		return 0;
-	all->list = xrealloc(all->list, (all->count + 1) * sizeof(*all->list));
+	all->list = xrealloc(all->list, (all->count + 1) * sizeof(Fairlead__V1__ReleaseRecord *));
 	if (store_record_read(all->store, &release, &all->list[all->count], err) < 0)
 		return -1;
 	all->count++;
@@ -90,7 +90,7 @@ int store_records(const struct store *store, Fairlead__V1__ReleaseRecord ***ret,
 		return -1;
 	}
 	if (all.count)
-		qsort(all.list, all.count, sizeof(*all.list), newest_first);
+		qsort(all.list, all.count, sizeof(Fairlead__V1__ReleaseRecord *), newest_first);
 	*ret = all.list;
 	*ret_count = all.count;
 	return 0;

@@ -121,7 +121,7 @@ static int read_manifest(
 		buf_clear(&old);
 	begin_frame(b, buf_bytes(&old));
 	while (wire.len < size) {
-		size_t n, want = size - wire.len < PIECE_SIZE ? size - wire.len : PIECE_SIZE;
+		size_t n = 0, want = size - wire.len < PIECE_SIZE ? size - wire.len : PIECE_SIZE;
 		if (inflate_some(b, want, &n, err) < 0 || buf_reserve_max(&wire, n, size, err) < 0)
 			return -1;
 		if (n == 0)
@@ -210,7 +210,7 @@ static int extract_content(struct bundle *b, const struct manifest_entry *entry,
 	if (sink->begin(sink->user, entry, err) < 0)
 		return -1;
 	for (uint64_t left = entry->size; left > 0;) {
-		size_t n, want = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE;
+		size_t n = 0, want = left < PIECE_SIZE ? (size_t)left : PIECE_SIZE;
 		if (inflate_some(b, want, &n, err) < 0)
 			return wrap(entry, err);
 		if (n == 0) {
@@ -306,7 +306,7 @@ int bundle_extract(struct bundle *bundle, const struct bundle_sink *sink, struct
 	seek(b, b->contents_at);
 	const struct manifest_change *next = b->changes.list;
 	for (size_t left = b->changes.carried; left > 0;) {
-		uint8_t kind;
+		uint8_t kind = 0;
 		size_t count = 1;
 		if (read_exact(b, &kind, 1, err) < 0)
 			return -1;

@@ -8,12 +8,12 @@
 enum { LEVEL = 3, LONG_DISTANCE_FROM = 512 * 1024, OUT_SIZE = 256 * 1024 };
 
 struct writer {
-	int fd;
+	struct hasher hasher;
 	const struct bundle_source *old_source, *new_source;
 	ZSTD_CCtx *cctx;
-	struct hasher hasher;
 	uint64_t bytes;
 	struct buf out;
+	int fd;
 };
 
 static void writer_release(struct writer *w)
@@ -208,7 +208,7 @@ static int write_head(struct writer *w, const struct manifest *base, const struc
 	if (base)
 		memcpy(head + BUNDLE_MAGIC_SIZE, base->digest.bytes, DIGEST_SIZE);
 	memcpy(head + BUNDLE_MAGIC_SIZE + DIGEST_SIZE, target->digest.bytes, DIGEST_SIZE);
-	put_u32(head + BUNDLE_MAGIC_SIZE + 2 * DIGEST_SIZE, (uint32_t)wire.len);
+	put_u32(head + BUNDLE_HEADER_SIZE - 4, (uint32_t)wire.len);
 	if (compress_patch(w, buf_bytes(&old), buf_bytes(&wire), &frame, err) < 0 ||
 		put(w, head, sizeof(head), err) < 0)
 		return -1;

@@ -92,13 +92,13 @@ void changes_find(const struct manifest *base, const struct manifest *target, st
 	*ret = (struct changes){0};
 	manifest_diff(base, target, collect, ret);
 	AUTO_FREE struct manifest_change **list =
-		xcalloc(ret->count ? ret->count : 1, sizeof(*list));
+		xcalloc(ret->count ? ret->count : 1, sizeof(struct manifest_change *));
 	struct wanted wanted = {.list = list};
 	for (size_t i = 0; i < ret->count; i++)
 		if (is_file(ret->list[i].new_))
 			list[wanted.count++] = &ret->list[i];
 	if (wanted.count)
-		qsort(list, wanted.count, sizeof(*list), compare_wanted);
+		qsort(list, wanted.count, sizeof(struct manifest_change *), compare_wanted);
 	if (base && wanted.count)
 		find_in_base(&wanted, base);
 	find_in_target(&wanted);

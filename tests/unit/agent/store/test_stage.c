@@ -345,7 +345,7 @@ static void damaged_bundles_change_nothing(void **state)
 }
 
 /* A write that fails half-way: the limit on file sizes stands in for a full disk (that one is
- * tested with a real full file system in tests/integration). */
+ * test_nospace.c). */
 static void a_failing_write_is_clean(void **state)
 {
 	(void)state;
