@@ -364,6 +364,8 @@ static size_t on_received(void *user, struct bytes bytes)
 	if (rc < 0) {
 		if (err.code == ERR_INVALID || err.code == ERR_LIMIT)
 			err_wrap(&err, "%s breaks the protocol", link->peer_name);
+		if (err.code == ERR_INVALID && link->state < LINK_WAITING)
+			err_hint(&err, "Check that this is the address of a fairlead-agent.");
 		connection_fail(link, &err);
 	}
 	if (link->state == LINK_GONE)
