@@ -10,6 +10,19 @@ enum { TICK_MS = 100 };
 
 /* ---- the engine's wishes ---- */
 
+static void act(struct deployment *d, struct deployment_target *target, enum rollout_verb verb)
+{
+	if (verb == ROLLOUT_PREPARE && target != d->leader && !d->leader_spoke) {
+		target->held = true;
+	} else if (target->held) {
+		/* Never asked, so there is nothing to abort. */
+		target->held = false;
+		target_tell(target, ROLLOUT_ON_ABORTED);
+	} else {
+		target_ask(target, verb);
+	}
+}
+
 static void drain(struct deployment *d)
 {
 	struct rollout_action action;
@@ -17,7 +30,19 @@ static void drain(struct deployment *d)
 		if (action.verb == ROLLOUT_FINISH)
 			d->finished = true;
 		else
-			target_ask(&d->targets[action.host], action.verb);
+			act(d, &d->targets[action.host], action.verb);
+	}
+}
+
+/* After drain: who is held still has not been aborted. */
+static void release_held(struct deployment *d)
+{
+	for (size_t i = 0; i < d->count; i++) {
+		struct deployment_target *target = &d->targets[i];
+		if (!target->held)
+			continue;
+		target->held = false;
+		target_ask(target, ROLLOUT_PREPARE);
 	}
 }
 
@@ -81,6 +106,8 @@ static void run(struct deployment *d)
 		drain(d);
 		if (d->finished)
 			return;
+		if (d->leader_spoke)
+			release_held(d);
 		struct pollfd fds[] = {
 			{.fd = link_loop_fd(loop), .events = POLLIN},
 			{.fd = d->interrupt.fd, .events = POLLIN},
@@ -111,12 +138,28 @@ static int prepare_bundles(struct deployment *d, struct err *err)
 	return background_finish(background, hosts_loop(d->setup->hosts), err);
 }
 
+static struct deployment_target *find_leader(const struct deployment *d)
+{
+	struct deployment_target *leader = NULL;
+	for (size_t i = 0; i < d->count; i++) {
+		struct deployment_target *target = &d->targets[i];
+		if (target->attachment != ATTACHED)
+			continue;
+		if (!leader ||
+			memcmp(&target->host->member->host->key, &leader->host->member->host->key,
+				sizeof(struct public_key)) < 0)
+			leader = target;
+	}
+	return leader;
+}
+
 static void begin(struct deployment *d)
 {
 	hosts_on_lost(d->setup->hosts, on_lost, d);
 	hosts_on_back(d->setup->hosts, on_back, d);
 	for (size_t i = 0; i < d->count; i++)
 		target_begin(&d->targets[i]);
+	d->leader = find_leader(d);
 	rollout_start(d->engine);
 	drain(d);
 	for (size_t i = 0; i < d->count && !d->finished; i++)

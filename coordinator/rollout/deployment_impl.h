@@ -21,7 +21,8 @@ struct deployment_target {
 	size_t index; /* in the engine */
 	uint8_t id[DEPLOYMENT_ID_SIZE];
 	const struct bundle_file *bundle; /* NULL: nothing to send */
-	bool sent_whole;
+	bool held;                        /* its prepare waits for the leader */
+	bool sent_whole, caught_up;       /* second tries, each at most once */
 
 	/* The verb last asked for, and whether its answer is still out. */
 	enum rollout_verb verb;
@@ -45,6 +46,10 @@ struct deployment {
 	struct deployment_target *targets;
 	size_t count;
 	uint8_t id[DEPLOYMENT_ID_SIZE];
+	/* Two coordinators at once would each lock some hosts and both give way. So all ask the
+	 * same host first, the one with the lowest key; the others once it has said yes or no. */
+	struct deployment_target *leader;
+	bool leader_spoke;
 	struct interrupt interrupt;
 	unsigned interrupts;
 	bool finished;
@@ -71,8 +76,13 @@ void target_tell(struct deployment_target *target, enum rollout_event event);
 /* Tell the engine what this status means; status is borrowed. */
 void target_take_status(
 	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status);
+/* The host said no to what was asked last; target->err says why. */
+void target_refused(struct deployment_target *target);
 bool target_is_own(const struct deployment_target *target, const ProtobufCBinaryData *id);
 bool target_state_is_final(Fairlead__V1__State state);
+
+/* deployment_again.c: the prepare was refused; true when it is tried a second time */
+bool target_prepare_again(struct deployment_target *target);
 
 /* deployment_attach.c: links that break and come back */
 void target_lost(struct deployment_target *target, const struct err *err);

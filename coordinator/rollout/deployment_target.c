@@ -85,25 +85,35 @@ static bool is_final(enum rollout_state state)
 	return finals[state];
 }
 
+/* The host has accepted the deployment, or refused it. */
+static void speak(struct deployment_target *target)
+{
+	if (target == target->deployment->leader)
+		target->deployment->leader_spoke = true;
+}
+
 void target_tell(struct deployment_target *target, enum rollout_event event)
 {
 	struct deployment *d = target->deployment;
+	speak(target);
 	rollout_event(d->engine, target->index, event, target->err.code);
 	enum rollout_state state = rollout_host_state(d->engine, target->index);
 	if (!is_final(state) || target->reported)
 		return;
 	target->reported = true;
 	target->ended_ms = clock_mono_ms();
-	/* A host that goes back because of another has nothing to explain. */
-	bool own_fault = target->err.code != ERR_NONE && target->err.code != ERR_CANCELLED;
 	report_host_end(d->setup->report, target->host->report_index, rollout_state_name(state),
-		own_fault ? &target->err : NULL, target->status ? target->status->diagnosis : "");
+		target->err.code != ERR_NONE ? &target->err : NULL,
+		target->status ? target->status->diagnosis : "");
 }
 
 static void take_error(
 	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
 {
 	const Fairlead__V1__ErrorDetail *detail = status->error;
+	/* What an abort ends in is our doing, unless the host cannot go back. */
+	if (target->verb == ROLLOUT_ABORT && status->state != S(FAILED_SAFE))
+		return;
 	if (!detail || !detail->code[0])
 		return;
 	err_set(&target->err, err_code_from_name(detail->code), "host '%s': %s",
@@ -155,6 +165,7 @@ static void on_event(void *user, const ProtobufCMessage *message)
 		target->last_event = event->number;
 	if (!target_is_own(target, &event->deployment_id) || target->reported)
 		return;
+	speak(target);
 	report_phase(report, target->host->report_index, report_state_name(event->state),
 		event->done, event->total);
 	report_event(report, target->host->report_index, event);
@@ -205,23 +216,10 @@ static void on_upload(void *user, uint64_t done, uint64_t total)
 		total);
 }
 
-/* The host's copy of an old file is damaged: everything is sent instead, under an id of its own,
- * since an id stands for one payload. */
-static bool send_whole(struct deployment_target *target)
+void target_refused(struct deployment_target *target)
 {
-	static const struct digest nothing = {0};
-	if (target->sent_whole || !target->bundle || digest_is_zero(&target->bundle->base))
-		return false;
-	struct deployment *d = target->deployment;
-	if (bundles_get(d->setup->bundles, &nothing, &target->bundle, &target->err) < 0)
-		return false;
-	target->sent_whole = true;
-	randombytes_buf(target->id, sizeof(target->id));
-	report_say(d->setup->report,
-		"%s: an old file on the host is damaged, so the whole release is sent",
-		target->host->member->host->name);
-	target_ask(target, ROLLOUT_PREPARE);
-	return true;
+	target->unanswered = false;
+	target_tell(target, ROLLOUT_ON_REFUSED);
 }
 
 static void on_answered(void *user, const struct err *err)
@@ -237,10 +235,9 @@ static void on_answered(void *user, const struct err *err)
 		return;
 	}
 	target->err = *err;
-	if (target->verb == ROLLOUT_PREPARE && err->code == ERR_CORRUPT && send_whole(target))
+	if (target->verb == ROLLOUT_PREPARE && target_prepare_again(target))
 		return;
-	target->unanswered = false;
-	target_tell(target, ROLLOUT_ON_REFUSED);
+	target_refused(target);
 }
 
 static const struct agent_call_ops answer_ops = {
