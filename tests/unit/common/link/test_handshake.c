@@ -85,6 +85,7 @@ static void no_bit_can_be_changed(void **state)
 	for (int which = 1; which <= 3; which++)
 		for (long bit = 0; bit < bits[which]; bit += 5)
 			if (completes(which, bit))
+				fail_msg("message %d, bit %ld", which, bit);
 }
 
 static void another_host_learns_nothing(void **state)
