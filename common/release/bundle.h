@@ -3,7 +3,7 @@
  * prefix where there is one (changes.h says which are carried). One bundle per (A, B) serves the
  * whole fleet.
  *
- * The format is specified in bundle_format.h and docs/protocol.md. The writer runs on the
+ * The format is specified in bundle_format.h. The writer runs on the
  * coordinator and streams to a file; the reader runs on the host over an fd that another process
  * may still hold, so it uses only pread into its own memory, never mmap, and trusts nothing that is
  * not verified by the manifest digest the signed command named. */

@@ -50,7 +50,7 @@ int manifest_add(struct manifest *m, const char *path, size_t path_len, enum man
 int manifest_finish(struct manifest *m, struct err *err);
 void manifest_release(struct manifest *m);
 
-/* The wire and disk form (specified in manifest_wire.c and docs/protocol.md). The digest of a
+/* The wire and disk form (specified in manifest_wire.c). The digest of a
  * manifest is the BLAKE2b-256 of this form. */
 void manifest_encode(const struct manifest *m, struct buf *out);
 /* Foreign bytes: every invariant is checked, memory is bounded by the input's size. *ret is { 0 }
