@@ -284,13 +284,12 @@ static void judge_process(struct health_watch *watch, const Fairlead__V1__Servic
 	enum process_verdict verdict = look(watch, status, words);
 	for (size_t i = 0; i < watch->count; i++) {
 		struct one *one = &watch->probes[i];
-		if (another)
+		if (another) {
 			health_restarted(&one->health, clock_mono_ms());
-		if (!one->probe->running) {
-			if (another)
-				follow(watch, one, health_tick(&one->health, clock_mono_ms()));
-			continue;
+			follow(watch, one, health_tick(&one->health, clock_mono_ms()));
 		}
+		if (!one->probe->running)
+			continue;
 		enum health_answer judged = judge_running(watch, one, status, verdict);
 		snprintf(one->answer, sizeof(one->answer), "%s", words);
 		if (one->health.asking || judged == HEALTH_ANSWER_HOPELESS)
