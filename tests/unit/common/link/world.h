@@ -29,10 +29,12 @@ struct world {
 	size_t received_bytes;
 	uint64_t deadline_ms;
 	struct link_call *held; /* of /t/Hold */
+	LIST_HEAD(, served) served;
 };
 
 /* A call as the server sees it. */
 struct served {
+	LIST_ENTRY(served) next;
 	struct world *world;
 	struct buf echo;
 	size_t bytes;
@@ -63,6 +65,7 @@ struct seen {
 
 static void served_free(struct served *served)
 {
+	LIST_REMOVE(served, next);
 	buf_release(&served->echo);
 	free(served);
 }
@@ -184,6 +187,7 @@ static void on_called(struct link_server *server, struct link_call *call, const 
 			continue;
 		struct served *served = xcalloc(1, sizeof(*served));
 		served->world = world;
+		LIST_INSERT_HEAD(&world->served, served, next);
 		link_call_accept(call, &services[i].ops, served);
 		assert_ptr_equal(link_call_user(call), served);
 		return;
@@ -240,6 +244,8 @@ static void world_open(struct world *world)
 static void world_close(struct world *world)
 {
 	link_loop_free(world->loop);
+	while (!LIST_EMPTY(&world->served)) /* their calls were dropped without a word */
+		served_free(LIST_FIRST(&world->served));
 	signing_key_free(world->host);
 	signing_key_free(world->user);
 	signing_key_free(world->stranger);
