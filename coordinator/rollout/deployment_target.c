@@ -255,12 +255,21 @@ static struct agent_call *call(
 		target->host->member->client, command, deadline_ms, &answer_ops, target);
 }
 
+/* A healthy host waits for the slowest one, whose activation may take all of its time. */
+static uint64_t confirm_ms(const struct deployment_target *target)
+{
+	const struct app_config *config = target->deployment->setup->config;
+	bool alone = target->deployment->count == 1;
+	return config->confirm_timeout_ms + (alone ? 0 : config->activate_timeout_ms);
+}
+
 static struct agent_call *ask_deploy(
 	struct deployment_target *target, Fairlead__V1__Command *command)
 {
 	const struct deployment_setup *setup = target->deployment->setup;
 	struct prepare prepare;
 	prepare_init(&prepare, setup->plan, target->host->plan, target->bundle, setup->actor);
+	prepare.message.confirm_timeout_ms = confirm_ms(target);
 	prepare.message.retry_bad = setup->bad == DEPLOYMENT_BAD_RETRIED;
 	command->action = A(PREPARE);
 	command->prepare = &prepare.message;
@@ -281,7 +290,7 @@ static struct agent_call *ask_rollback(
 	rollback.actor = pb_str(setup->actor);
 	rollback.lease_ms = setup->config->lease_ms;
 	rollback.activate_timeout_ms = setup->config->activate_timeout_ms;
-	rollback.confirm_timeout_ms = prepare_confirm_timeout_ms(setup->config);
+	rollback.confirm_timeout_ms = confirm_ms(target);
 	command->action = A(ROLLBACK);
 	command->rollback = &rollback;
 	return call(target, command, setup->config->lease_ms + MARGIN_MS);

@@ -3,11 +3,6 @@
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 
-uint64_t prepare_confirm_timeout_ms(const struct app_config *config)
-{
-	return config->activate_timeout_ms + config->confirm_timeout_ms;
-}
-
 static void fill_services(struct prepare *prepare, const struct plan_host *host)
 {
 	size_t count = host->service_count;
@@ -67,7 +62,6 @@ void prepare_init(struct prepare *prepare, const struct plan *plan, const struct
 	message->keep_releases = config->keep_releases;
 	message->lease_ms = config->lease_ms;
 	message->activate_timeout_ms = config->activate_timeout_ms;
-	message->confirm_timeout_ms = prepare_confirm_timeout_ms(config);
 }
 
 void prepare_release(struct prepare *prepare)

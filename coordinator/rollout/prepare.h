@@ -11,9 +11,8 @@ struct prepare {
 	ProtobufCBinaryData *shared_dirs, *shared_files;
 };
 
-/* bundle NULL: the host has the target already. The prepare must not be copied or moved. */
+/* bundle NULL: the host has the target already. The caller sets confirm_timeout_ms. The prepare
+ * must not be copied or moved. */
 void prepare_init(struct prepare *prepare, const struct plan *plan, const struct plan_host *host,
 	const struct bundle_file *bundle, const char *actor);
 void prepare_release(struct prepare *prepare);
-/* Healthy hosts wait for the slowest one, so each waits for the whole activation and then some. */
-uint64_t prepare_confirm_timeout_ms(const struct app_config *config);

@@ -37,6 +37,9 @@ int source_open(const struct source_setup *setup, struct source *ret, struct err
 	int r = setup->folder ? open_folder(setup, &source, err) : open_commit(setup, &source, err);
 	if (r < 0) {
 		repo_free(source.repo);
+		/* Not a peer's bytes but the user's own tree: theirs to mend. */
+		if (err && err->code == ERR_INVALID)
+			err->code = ERR_CONFIG;
 		return -1;
 	}
 	*ret = source;
