@@ -21,8 +21,8 @@ static void replace(Fairlead__V1__JournalRecord **slot, const Fairlead__V1__Jour
 	*slot = PB_COPY(Fairlead__V1__JournalRecord, record);
 }
 
-static int on_record(void *user, uint64_t number, const Fairlead__V1__JournalRecord *record,
-	struct err *err)
+static int on_record(
+	void *user, uint64_t number, const Fairlead__V1__JournalRecord *record, struct err *err)
 {
 	(void)number;
 	(void)err;
@@ -31,8 +31,7 @@ static int on_record(void *user, uint64_t number, const Fairlead__V1__JournalRec
 	const Fairlead__V1__Accepted *accepted = record->accepted;
 	bool has_digest = accepted && accepted->command_digest.len == DIGEST_SIZE;
 	replay_record(&app->core->replay, app->name, app->environment, record->sequence,
-		PB_BYTES(record->deployment_id),
-		has_digest ? accepted->command_digest.data : NULL);
+		PB_BYTES(record->deployment_id), has_digest ? accepted->command_digest.data : NULL);
 	if (accepted)
 		replace(&past->accepted, record);
 	replace(&past->latest, record);
@@ -46,12 +45,14 @@ static int on_record(void *user, uint64_t number, const Fairlead__V1__JournalRec
 
 static int recover(struct app *app, const struct past *past, struct err *err)
 {
-	if (!past->latest || machine_is_final(past->latest->state))
+	if (app->core->purpose == CORE_TEND || !past->latest ||
+		machine_is_final(past->latest->state))
 		return 0;
 	return deployment_recover(app, past->accepted, past->latest, err);
 }
 
-/* The directory's name does not tell where the app ends and the environment begins; state/app does. */
+/* The directory's name does not tell where the app ends and the environment begins; state/app does.
+ */
 static int write_identity(struct app *app, struct err *err)
 {
 	AUTO_FREE char *identity = xasprintf("%s\n%s\n", app->name, app->environment);
@@ -62,7 +63,7 @@ static int write_identity(struct app *app, struct err *err)
 
 static int open_state(struct app *app, struct err *err)
 {
-	struct past past = { .app = app };
+	struct past past = {.app = app};
 	app->state_dirfd = open_beneath(app->store.dirfd, "state", O_RDONLY | O_DIRECTORY, 0, err);
 	if (app->state_dirfd < 0)
 		return -1;
@@ -70,8 +71,8 @@ static int open_state(struct app *app, struct err *err)
 	if (rc == 0)
 		rc = events_open(app->state_dirfd, core_events_added, app, &app->events, err);
 	if (rc == 0)
-		rc = journal_open(app->state_dirfd, "journal", on_record, &past, &app->journal,
-			err);
+		rc = journal_open(
+			app->state_dirfd, "journal", on_record, &past, &app->journal, err);
 	if (rc == 0)
 		rc = recover(app, &past, err);
 	if (past.accepted)
@@ -91,8 +92,9 @@ int app_open(struct core *core, const char *name, const char *environment, enum 
 	app->name = xstrdup(name);
 	app->environment = xstrdup(environment);
 	int rc = how == APP_CREATE
-		? store_open(core->config.root, name, environment, &app->store, err)
-		: store_open_existing(core->config.root, name, environment, &app->store, err);
+			 ? store_open(core->config.root, name, environment, &app->store, err)
+			 : store_open_existing(
+				   core->config.root, name, environment, &app->store, err);
 	app->services = (struct service_context){
 		.loop = &core->loop,
 		.store = &app->store,
@@ -153,8 +155,8 @@ static void on_inquiry_closed(uv_handle_t *handle)
 static void ask_next(struct inquiry *inquiry);
 
 /* A service that cannot be asked is listed with the reason. */
-static void add_status(struct inquiry *inquiry, const Fairlead__V1__ServiceStatus *status,
-	const struct err *err)
+static void add_status(
+	struct inquiry *inquiry, const Fairlead__V1__ServiceStatus *status, const struct err *err)
 {
 	const Fairlead__V1__ServicePlan *plan = inquiry->record->services[inquiry->next];
 	Fairlead__V1__ServiceStatus said = FAIRLEAD__V1__SERVICE_STATUS__INIT;
@@ -206,8 +208,8 @@ void app_services(struct app *app, app_services_fn *done, void *user)
 	inquiry->user = user;
 	if (store_current(&app->store, &current, NULL) == 0 && !digest_is_zero(&current) &&
 		store_record_read(&app->store, &current, &inquiry->record, NULL) == 0)
-		inquiry->statuses = xcalloc(inquiry->record->n_services,
-			sizeof(Fairlead__V1__ServiceStatus *));
+		inquiry->statuses =
+			xcalloc(inquiry->record->n_services, sizeof(Fairlead__V1__ServiceStatus *));
 	uv_timer_init(&app->core->loop, &inquiry->kick);
 	uv_timer_start(&inquiry->kick, on_kick, 0, 0);
 }
@@ -231,8 +233,8 @@ size_t app_kept_releases(const struct app *app, Fairlead__V1__ServiceStatus *con
 	if (store_current(&app->store, &digest, NULL) == 0)
 		keep(ret, &kept, &digest);
 	for (size_t i = 0; i < count; i++)
-		if (digest_from_bytes(statuses[i]->manifest.data, statuses[i]->manifest.len,
-			    &digest))
+		if (digest_from_bytes(
+			    statuses[i]->manifest.data, statuses[i]->manifest.len, &digest))
 			keep(ret, &kept, &digest);
 	Fairlead__V1__ReleaseRecord **records = NULL;
 	size_t record_count = 0, verified = 0;
@@ -243,8 +245,7 @@ size_t app_kept_releases(const struct app *app, Fairlead__V1__ServiceStatus *con
 		if (!records[i]->verified)
 			continue;
 		verified++;
-		if (digest_from_bytes(records[i]->manifest.data, records[i]->manifest.len,
-			    &digest))
+		if (digest_from_bytes(records[i]->manifest.data, records[i]->manifest.len, &digest))
 			keep(ret, &kept, &digest);
 	}
 	store_records_free(records, record_count);
@@ -266,16 +267,16 @@ static void on_pruned(void *user, const struct err *err)
 		core_log("%s/%s: pruning: %s", app->name, app->environment, err->message);
 }
 
-static void on_prune_services(void *user, Fairlead__V1__ServiceStatus *const *statuses,
-	size_t count)
+static void on_prune_services(
+	void *user, Fairlead__V1__ServiceStatus *const *statuses, size_t count)
 {
 	struct app *app = user;
 	if (app->running || app->pruner)
 		return; /* the next deployment prunes after itself */
 	app->kept_count = app_kept_releases(app, statuses, count, app->kept);
 	struct err err = ERR_INIT;
-	if (worker_start(&app->core->loop, prune_work, NULL, on_pruned, app, &app->pruner,
-		    &err) < 0)
+	if (worker_start(&app->core->loop, prune_work, NULL, on_pruned, app, &app->pruner, &err) <
+		0)
 		core_log("%s/%s: pruning: %s", app->name, app->environment, err.message);
 }
 

@@ -15,7 +15,7 @@ struct worker;
 enum { APP_KEEP_MAX = 64 };
 
 struct app {
-	struct core *core;          /* borrowed */
+	struct core *core; /* borrowed */
 	char *name, *environment;
 	struct store store;
 	int state_dirfd;
@@ -40,12 +40,12 @@ void app_close(struct app *app);
 
 /* The state of every service of the release that `current` points to, in its order. Asked from the
  * drivers; done comes later on the loop. The array is borrowed for the call of done. */
-typedef void app_services_fn(void *user, Fairlead__V1__ServiceStatus *const *statuses,
-	size_t count);
+typedef void app_services_fn(
+	void *user, Fairlead__V1__ServiceStatus *const *statuses, size_t count);
 void app_services(struct app *app, app_services_fn *done, void *user);
 
-/* The releases that running services were started from, the current and the previous one: those that
- * must be neither recycled nor pruned. ret holds at most APP_KEEP_MAX. */
+/* The releases that running services were started from, the current and the previous one: those
+ * that must be neither recycled nor pruned. ret holds at most APP_KEEP_MAX. */
 size_t app_kept_releases(const struct app *app, Fairlead__V1__ServiceStatus *const *statuses,
 	size_t count, struct digest ret[static APP_KEEP_MAX]);
 

@@ -10,7 +10,7 @@
 
 static void send_message(struct call *call, const ProtobufCMessage *message)
 {
-	AUTO(buf) struct buf packed = { 0 };
+	AUTO(buf) struct buf packed = {0};
 	pb_pack(message, &packed);
 	Fairlead__V1__CallMessage inner = FAIRLEAD__V1__CALL_MESSAGE__INIT;
 	Fairlead__V1__ToGateway outer = FAIRLEAD__V1__TO_GATEWAY__INIT;
@@ -90,8 +90,8 @@ static void on_sign(struct core *core, const Fairlead__V1__SignRequest *request)
 		core_log("gateway: a transcript of %zu bytes", request->transcript.len);
 		return;
 	}
-	struct signature signature = signing_key_sign(core->host_key, KEY_CONTEXT_LINK_RESPONDER,
-		PB_BYTES(request->transcript));
+	struct signature signature = signing_key_sign(
+		core->host_key, KEY_CONTEXT_LINK_RESPONDER, PB_BYTES(request->transcript));
 	Fairlead__V1__SignReply reply = FAIRLEAD__V1__SIGN_REPLY__INIT;
 	Fairlead__V1__ToGateway outer = FAIRLEAD__V1__TO_GATEWAY__INIT;
 	reply.request = request->request;
@@ -141,15 +141,14 @@ static int verify(struct call *call, struct bytes data, struct envelope *ret, st
 	const struct public_key *host = signing_key_public(core->host_key);
 	uint64_t now = clock_unix_ms();
 	if (call->method->kind != METHOD_CLIENT_STREAM)
-		return envelope_verify(&core->policy, host, call->method->action, data, now, ret,
-			err);
+		return envelope_verify(
+			&core->policy, host, call->method->action, data, now, ret, err);
 	Fairlead__V1__PrepareChunk *chunk = NULL;
 	if (PB_UNPACK(fairlead__v1__prepare_chunk, data, &chunk, err) < 0)
 		return -1;
-	int rc = chunk->command
-		? envelope_verify_message(&core->policy, host, call->method->action,
-			  chunk->command, now, ret, err)
-		: err_set(err, ERR_INVALID, "the first message carries no command");
+	int rc = chunk->command ? envelope_verify_message(&core->policy, host, call->method->action,
+					  chunk->command, now, ret, err)
+				: err_set(err, ERR_INVALID, "the first message carries no command");
 	pb_free(&chunk->base);
 	return rc;
 }
@@ -159,7 +158,7 @@ static void on_message(struct core *core, const Fairlead__V1__CallMessage *messa
 	struct call *call = call_find(core, message->call);
 	if (!call || call->verified)
 		return; /* ended meanwhile; or more than the one request */
-	AUTO(envelope) struct envelope envelope = { 0 };
+	AUTO(envelope) struct envelope envelope = {0};
 	struct err err = ERR_INIT;
 	call->verified = 1;
 	if (verify(call, PB_BYTES(message->data), &envelope, &err) < 0 ||

@@ -11,13 +11,13 @@
 struct call {
 	struct call *next;
 	struct core *core;
-	uint64_t id;                 /* the gateway's number */
+	uint64_t id; /* the gateway's number */
 	const struct method *method;
-	struct app *app;             /* once verified; NULL while the app is new here */
-	unsigned credit;             /* messages it may send now */
-	int verified;                /* its command was; further messages mean nothing */
-	int spooling;                /* the gateway writes its bundle */
-	struct stream *stream;       /* of a server-streaming call, streams.c */
+	struct app *app;       /* once verified; NULL while the app is new here */
+	unsigned credit;       /* messages it may send now */
+	int verified;          /* its command was; further messages mean nothing */
+	int spooling;          /* the gateway writes its bundle */
+	struct stream *stream; /* of a server-streaming call, streams.c */
 };
 
 /* Everything but Ready. */

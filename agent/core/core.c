@@ -66,25 +66,33 @@ static int load_key(struct core *core, struct err *err)
 	return signing_key_save(core->host_key, path, err);
 }
 
-int core_load(struct core *core, const char *config_path, struct err *err)
+static int load_config(struct core *core, const char *config_path, struct err *err)
 {
-	*core = (struct core){ .lock_fd = -1 };
+	*core = (struct core){.lock_fd = -1};
 	if (agent_config_load(config_path, &core->config, err) < 0)
 		return -1;
 	core->may_change_user = geteuid() == 0;
 	core->shim_path = xasprintf("%s/fairlead-shim", core->config.libexec);
-	return load_key(core, err);
+	return 0;
+}
+
+int core_load(struct core *core, const char *config_path, struct err *err)
+{
+	return load_config(core, config_path, err) < 0 ? -1 : load_key(core, err);
 }
 
 /* Two cores on one state directory would act on the same services. */
 static int take_lock(struct core *core, struct err *err)
 {
 	AUTO_FREE char *path = xasprintf("%s/lock", core->config.state);
+	if (make_dirs(core->config.state, 0700, err) < 0)
+		return -1;
 	core->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (core->lock_fd < 0 || flock(core->lock_fd, LOCK_EX | LOCK_NB) < 0) {
 		err_set(err, ERR_LOCKED, "another agent runs with the state directory '%s'",
 			core->config.state);
-		return err_hint(err, "Stop it first, or give this one a state directory of its own.");
+		return err_hint(
+			err, "Stop it first, or give this one a state directory of its own.");
 	}
 	return 0;
 }
@@ -93,7 +101,7 @@ static int take_lock(struct core *core, struct err *err)
 static int open_one(struct core *core, int rootfd, const char *directory, struct err *err)
 {
 	AUTO_FREE char *path = xasprintf("%s/state/app", directory);
-	AUTO(buf) struct buf content = { 0 };
+	AUTO(buf) struct buf content = {0};
 	if (file_read(rootfd, path, 256, &content, NULL) < 0)
 		return 0; /* not a store of ours */
 	AUTO_FREE char *name = xstrdup(buf_str(&content));
@@ -124,12 +132,21 @@ static int open_apps(struct core *core, struct err *err)
 	return rc;
 }
 
-int core_init(struct core *core, const char *config_path, struct err *err)
+static int load_trust(struct core *core, struct err *err)
 {
-	if (core_load(core, config_path, err) < 0 || take_lock(core, err) < 0)
-		return -1;
 	AUTO_FREE char *policy = xasprintf("%s/policy.yaml", core->config.trust);
-	if (policy_load(policy, &core->policy, err) < 0)
+	if (load_key(core, err) < 0)
+		return -1;
+	return policy_load(policy, &core->policy, err);
+}
+
+int core_init(
+	struct core *core, const char *config_path, enum core_purpose purpose, struct err *err)
+{
+	if (load_config(core, config_path, err) < 0 || take_lock(core, err) < 0)
+		return -1;
+	core->purpose = purpose;
+	if (purpose == CORE_SERVE && load_trust(core, err) < 0)
 		return -1;
 	uv_loop_init(&core->loop);
 	core->has_loop = 1;
@@ -153,7 +170,7 @@ static void on_reload(uv_signal_t *handle, int signum)
 {
 	(void)signum;
 	struct core *core = handle->data;
-	struct policy policy = { 0 };
+	struct policy policy = {0};
 	struct err err = ERR_INIT;
 	AUTO_FREE char *path = xasprintf("%s/policy.yaml", core->config.trust);
 	if (policy_load(path, &policy, &err) < 0) {
@@ -168,13 +185,13 @@ static void on_reload(uv_signal_t *handle, int signum)
 int core_run(struct core *core, struct err *err)
 {
 	uv_signal_t signals[3];
-	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
 		uv_signal_init(&core->loop, &signals[i]);
 		signals[i].data = core;
-		uv_signal_start(&signals[i], numbers[i] == SIGHUP ? on_reload : on_signal,
-			numbers[i]);
+		uv_signal_start(
+			&signals[i], numbers[i] == SIGHUP ? on_reload : on_signal, numbers[i]);
 	}
 	if (!core->may_change_user)
 		core_log("not root: services run as this user");

@@ -12,27 +12,34 @@ struct gateway_process;
 struct call;
 struct watch;
 
+enum core_purpose {
+	CORE_SERVE, /* the agent: key, policy, and what a crash interrupted is taken up */
+	CORE_TEND,  /* a tool beside it, for the services alone: nothing is taken up */
+};
+
 struct core {
 	uv_loop_t loop;
 	struct agent_config config;
+	enum core_purpose purpose;
 	struct signing_key *host_key;
 	struct policy policy;
 	struct replay replay;
 	struct prober *prober;
 	struct gateway_process *gateway;
 	struct app *apps;
-	struct call *calls;   /* open calls, calls.c */
+	struct call *calls; /* open calls, calls.c */
 	char *shim_path;
-	int may_change_user;  /* 0: not root */
+	int may_change_user; /* 0: not root */
 	int has_loop;
-	int lock_fd;          /* one core a state directory; -1: not held */
-	struct err fatal;     /* set by core_die */
+	int lock_fd;      /* one core a state directory; -1: not held */
+	struct err fatal; /* set by core_die */
 };
 
 /* Only the configuration and the host key, which is made when it is missing. */
 int core_load(struct core *core, const char *config_path, struct err *err);
-/* Reads the configuration, key and policy, opens every app on the disk (and so recovers). */
-int core_init(struct core *core, const char *config_path, struct err *err);
+/* Opens every app on the disk. ERR_LOCKED when another core is at work on this state. */
+int core_init(
+	struct core *core, const char *config_path, enum core_purpose purpose, struct err *err);
 void core_release(struct core *core); /* also after a core_init or core_load that failed */
 /* Runs until SIGTERM or SIGINT, or a fatal error (<0). */
 int core_run(struct core *core, struct err *err);

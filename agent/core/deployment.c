@@ -258,7 +258,7 @@ static void enqueue(struct deployment *d, enum machine_event event, const struct
 {
 	if (d->queued == QUEUE_MAX)
 		return; /* each state raises at most two; eight can only be our own bug */
-	d->queue[d->queued++] = (struct queued){ event, cause ? *cause : ERR_INIT };
+	d->queue[d->queued++] = (struct queued){event, cause ? *cause : ERR_INIT};
 }
 
 void deployment_event(struct deployment *d, enum machine_event event, const struct err *cause)
@@ -289,14 +289,13 @@ void deployment_forget(struct deployment *d, const void *user)
 static struct deployment_service *service_named(struct deployment *d, const char *name)
 {
 	for (size_t i = 0; i < d->service_count; i++) {
-		const Fairlead__V1__ServicePlan *plan = d->services[i].new_plan
-			? d->services[i].new_plan
-			: d->services[i].old_plan;
+		const Fairlead__V1__ServicePlan *plan =
+			d->services[i].new_plan ? d->services[i].new_plan : d->services[i].old_plan;
 		if (strcmp(plan->name, name) == 0)
 			return &d->services[i];
 	}
 	d->services = xrealloc(d->services, (d->service_count + 1) * sizeof(*d->services));
-	d->services[d->service_count] = (struct deployment_service){ 0 };
+	d->services[d->service_count] = (struct deployment_service){0};
 	return &d->services[d->service_count++];
 }
 
@@ -335,8 +334,8 @@ static Fairlead__V1__DeploymentStatus *new_status(const Fairlead__V1__JournalRec
 	Fairlead__V1__DeploymentStatus *status = xmalloc(sizeof(*status));
 	fairlead__v1__deployment_status__init(status);
 	pb_set_bytes(&status->deployment_id, record->deployment_id.data, record->deployment_id.len);
-	pb_set_bytes(&status->from_manifest, accepted->from_manifest.data,
-		accepted->from_manifest.len);
+	pb_set_bytes(
+		&status->from_manifest, accepted->from_manifest.data, accepted->from_manifest.len);
 	pb_set_bytes(&status->to_manifest, plan->target_manifest.data, plan->target_manifest.len);
 	pb_set_str(&status->commit_from, plan->commit_from);
 	pb_set_str(&status->commit_to, plan->commit_to);
@@ -356,10 +355,10 @@ static int build(struct app *app, Fairlead__V1__JournalRecord *record, struct de
 	d->spool_fd = -1;
 	d->plan = record->accepted->plan;
 	d->status = new_status(record);
-	if (!digest_from_bytes(d->status->from_manifest.data, d->status->from_manifest.len,
-		    &d->from) ||
-		!digest_from_bytes(d->status->to_manifest.data, d->status->to_manifest.len,
-			&d->to) ||
+	if (!digest_from_bytes(
+		    d->status->from_manifest.data, d->status->from_manifest.len, &d->from) ||
+		!digest_from_bytes(
+			d->status->to_manifest.data, d->status->to_manifest.len, &d->to) ||
 		digest_is_zero(&d->to)) {
 		deployment_free(d);
 		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
@@ -374,16 +373,38 @@ static int build(struct app *app, Fairlead__V1__JournalRecord *record, struct de
 
 /* ---- beginning ---- */
 
+/* The verified release that was active before the current one. */
+static int find_previous(
+	struct app *app, const struct digest *current, struct digest *ret, struct err *err)
+{
+	Fairlead__V1__ReleaseRecord **records = NULL;
+	size_t count = 0, i = 0;
+	if (store_records(&app->store, &records, &count, err) < 0)
+		return -1;
+	for (; i < count; i++)
+		if (records[i]->verified &&
+			digest_from_bytes(
+				records[i]->manifest.data, records[i]->manifest.len, ret) &&
+			!digest_equal(ret, current))
+			break;
+	store_records_free(records, count);
+	if (i < count)
+		return 0;
+	err_set(err, ERR_NOT_FOUND, "there is no verified release before the current one");
+	return err_hint(err, "See `fairlead releases` for those this host has kept.");
+}
+
 /* The plan of a rollback, from what this host recorded with the release. */
 static int plan_rollback(struct app *app, const Fairlead__V1__Rollback *rollback,
 	const struct digest *current, Fairlead__V1__Prepare *plan, struct err *err)
 {
 	Fairlead__V1__ReleaseRecord *record = NULL, *from = NULL;
 	struct digest target;
-	if (!digest_from_bytes(rollback->target_manifest.data, rollback->target_manifest.len,
-		    &target) ||
-		digest_is_zero(&target))
-		return err_set(err, ERR_INVALID, "a rollback names its release");
+	if (!digest_from_bytes(
+		    rollback->target_manifest.data, rollback->target_manifest.len, &target))
+		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
+	if (digest_is_zero(&target) && find_previous(app, current, &target, err) < 0)
+		return -1;
 	if (store_record_read(&app->store, &target, &record, err) < 0)
 		return err_hint(err, "See `fairlead releases` for those this host has kept.");
 	if (!record->verified) {
@@ -429,7 +450,8 @@ static int check_preconditions(struct app *app, const Fairlead__V1__Prepare *pla
 		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
 	if (!digest_equal(&base, current)) {
 		err_set(err, ERR_PREFLIGHT, "the host is on another release than the plan assumes");
-		return err_hint(err, "Somebody deployed meanwhile; run the command again to plan anew.");
+		return err_hint(
+			err, "Somebody deployed meanwhile; run the command again to plan anew.");
 	}
 	Fairlead__V1__ReleaseRecord *record = NULL;
 	if (store_record_read(&app->store, &target, &record, NULL) < 0)
@@ -525,9 +547,9 @@ static const struct {
 	enum machine_event event;
 	Fairlead__V1__State goal;
 } commands[] = {
-	[FAIRLEAD__V1__ACTION__ACTION_ACTIVATE] = { MACHINE_ACTIVATE, S(SWITCHED) },
-	[FAIRLEAD__V1__ACTION__ACTION_CONFIRM] = { MACHINE_CONFIRM, S(COMMITTED) },
-	[FAIRLEAD__V1__ACTION__ACTION_ABORT] = { MACHINE_ABORT, S(ABORTED) },
+	[FAIRLEAD__V1__ACTION__ACTION_ACTIVATE] = {MACHINE_ACTIVATE, S(SWITCHED)},
+	[FAIRLEAD__V1__ACTION__ACTION_CONFIRM] = {MACHINE_CONFIRM, S(COMMITTED)},
+	[FAIRLEAD__V1__ACTION__ACTION_ABORT] = {MACHINE_ABORT, S(ABORTED)},
 };
 
 static int is_on_its_way(Fairlead__V1__State state, Fairlead__V1__Action action)

@@ -11,8 +11,8 @@
 
 struct deployment;
 
-/* Who waits for an answer: told of every state that is entered, and at the end of a deployment with a
- * final state (after which the waiter is forgotten). Status is borrowed. */
+/* Who waits for an answer: told of every state that is entered, and at the end of a deployment with
+ * a final state (after which the waiter is forgotten). Status is borrowed. */
 struct deployment_waiter {
 	void (*entered)(void *user, Fairlead__V1__State state,
 		const Fairlead__V1__DeploymentStatus *status);
@@ -24,8 +24,8 @@ struct deployment_waiter {
  * needed, *ret_spool is a fresh file for it (owned by the deployment), else -1. */
 int deployment_begin(struct app *app, const struct envelope *envelope,
 	struct deployment_waiter waiter, struct deployment **ret, int *ret_spool, struct err *err);
-/* The bundle has arrived in the spool, or none is needed (err NULL); or it will not come. May free the
- * deployment. Nothing goes on before this is called. */
+/* The bundle has arrived in the spool, or none is needed (err NULL); or it will not come. May free
+ * the deployment. Nothing goes on before this is called. */
 void deployment_spooled(struct deployment *deployment, const struct err *err);
 
 /* A verified, fresh command for this deployment. Refused (<0) where the table has no cell; a

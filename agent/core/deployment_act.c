@@ -99,8 +99,8 @@ static void on_staged(void *user, const struct err *err)
 
 /* The services were asked which releases they were started from. The deployment may have ended
  * meanwhile, so it is looked up again. */
-static void on_services_known(void *user, Fairlead__V1__ServiceStatus *const *statuses,
-	size_t count)
+static void on_services_known(
+	void *user, Fairlead__V1__ServiceStatus *const *statuses, size_t count)
 {
 	struct app *app = user;
 	struct deployment *d = app->running;
@@ -126,7 +126,7 @@ static void act_fetched(struct deployment *d)
 static int record_release(struct deployment *d, struct err *err)
 {
 	Fairlead__V1__ReleaseRecord *old = NULL;
-	AUTO(manifest) struct manifest manifest = { 0 };
+	AUTO(manifest) struct manifest manifest = {0};
 	if (store_manifest_read(&d->app->store, &d->to, &manifest, err) < 0)
 		return -1;
 	Fairlead__V1__ReleaseRecord record = FAIRLEAD__V1__RELEASE_RECORD__INIT;
@@ -160,8 +160,9 @@ static int check_services(struct deployment *d, struct err *err)
 			continue;
 		const struct service_ops *ops = service_ops_find(plan->driver);
 		if (!ops)
-			return err_set(err, ERR_CONFIG, "service '%s': this agent has no driver '%s'",
-				plan->name, plan->driver);
+			return err_set(err, ERR_CONFIG,
+				"service '%s': this agent has no driver '%s'", plan->name,
+				plan->driver);
 		if (ops->check(&d->app->services, plan, path, err) < 0)
 			return err_wrap(err, "service '%s'", plan->name);
 	}
@@ -193,7 +194,7 @@ static void on_step(void *user, const struct service_step *step)
 static void add_step(struct service_step *steps, size_t *count, enum service_step_kind kind,
 	const Fairlead__V1__ServicePlan *plan, const struct digest *release, size_t tag)
 {
-	steps[(*count)++] = (struct service_step){ kind, plan, *release, tag };
+	steps[(*count)++] = (struct service_step){kind, plan, *release, tag};
 }
 
 /* Stops and starts of the activation: each service in turn, so that its outage is the shortest;
@@ -209,8 +210,8 @@ static struct service_step *activation_steps(const struct deployment *d, size_t 
 		add_step(steps, ret_count, SERVICE_STEP_STOP,
 			service->old_plan ? service->old_plan : service->new_plan, &d->from, i);
 		if (service->new_plan)
-			add_step(steps, ret_count, SERVICE_STEP_START, service->new_plan, &d->to,
-				i);
+			add_step(
+				steps, ret_count, SERVICE_STEP_START, service->new_plan, &d->to, i);
 	}
 	return steps;
 }
@@ -243,8 +244,8 @@ static void act_switched(struct deployment *d)
 		deployment_event(d, MACHINE_RESTARTED, NULL);
 		return;
 	}
-	d->sequence = service_sequence_start(&d->app->services, steps, count, on_step, on_activated,
-		d);
+	d->sequence =
+		service_sequence_start(&d->app->services, steps, count, on_step, on_activated, d);
 }
 
 /* ---- restarted: watch until healthy ---- */
@@ -263,15 +264,15 @@ static void append_log(struct deployment *d, const Fairlead__V1__ServicePlan *pl
 /* What an operator wants to read at once: the last answer and the last log lines. */
 static void diagnose(struct deployment *d, const Fairlead__V1__ServicePlan *plan)
 {
-	AUTO(buf) struct buf text = { 0 };
+	AUTO(buf) struct buf text = {0};
 	append_log(d, plan, &text);
 	pb_set_str(&d->status->diagnosis, buf_str(&text));
 }
 
 static void all_healthy(struct deployment *d)
 {
-	deployment_event(d,
-		d->status->state == S(ROLLING_BACK) ? MACHINE_UNDONE : MACHINE_HEALTHY, NULL);
+	deployment_event(
+		d, d->status->state == S(ROLLING_BACK) ? MACHINE_UNDONE : MACHINE_HEALTHY, NULL);
 }
 
 static void on_verdict(void *user, const struct err *err)
@@ -313,8 +314,8 @@ static void watch_services(struct deployment *d)
 		struct deployment_watch *watch = &d->watches[d->watch_count++];
 		watch->d = d;
 		watch->plan = undoing ? service->old_plan : service->new_plan;
-		watch->watch = health_watch_start(d->app->core->prober, &d->app->services,
-			watch->plan, on_verdict, watch);
+		watch->watch = health_watch_start(
+			d->app->core->prober, &d->app->services, watch->plan, on_verdict, watch);
 	}
 	if (d->watch_count == 0)
 		all_healthy(d);
@@ -382,8 +383,8 @@ static void undo(struct deployment *d)
 	}
 	size_t count = 0;
 	struct service_step *steps = undo_steps(d, &count);
-	d->sequence = service_sequence_start(&d->app->services, steps, count, on_step, on_undone,
-		d);
+	d->sequence =
+		service_sequence_start(&d->app->services, steps, count, on_step, on_undone, d);
 }
 
 static void act_rolling_back(struct deployment *d)
@@ -401,7 +402,7 @@ static void act_rolling_back(struct deployment *d)
 
 static void write_log(struct deployment *d, enum deployment_log_kind kind)
 {
-	struct deployment_log_entry entry = { kind, d->status, d->plan->files_changed };
+	struct deployment_log_entry entry = {kind, d->status, d->plan->files_changed};
 	struct err err = ERR_INIT;
 	if (deployment_log_write(d->app->store.dirfd, &entry, &err) < 0)
 		core_log("%s/%s: deployment log: %s", d->app->name, d->app->environment,
@@ -452,8 +453,8 @@ static void conclude(struct deployment *d)
 static void act_committed(struct deployment *d)
 {
 	mark_release(d, 1);
-	write_log(d, d->record->accepted->is_rollback ? DEPLOYMENT_LOG_ROLLBACK
-						      : DEPLOYMENT_LOG_DEPLOY);
+	write_log(d,
+		d->record->accepted->is_rollback ? DEPLOYMENT_LOG_ROLLBACK : DEPLOYMENT_LOG_DEPLOY);
 	conclude(d);
 	app_prune(d->app, d->plan->keep_releases);
 }

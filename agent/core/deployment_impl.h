@@ -11,7 +11,7 @@ enum { QUEUE_MAX = 8 };
 /* A service of the deployment: as the new release wants it and as the old one has it; either may
  * be missing. The plans are this host's, variables put in. */
 struct deployment_service {
-	Fairlead__V1__ServicePlan *new_plan, *old_plan; /* owned */
+	Fairlead__V1__ServicePlan *new_plan, *old_plan;      /* owned */
 	enum { SERVICE_UNTOUCHED, SERVICE_TOUCHED } touched; /* a stop or start of it has begun */
 };
 
@@ -35,20 +35,20 @@ struct deployment {
 	struct digest from, to;
 	struct deployment_service *services;
 	size_t service_count;
-	struct err cause;      /* why it is not going to commit */
+	struct err cause;                            /* why it is not going to commit */
 	enum { CAUSE_OUTSIDE, CAUSE_RELEASE } blame; /* RELEASE: quarantine it */
 
 	struct digest keep[APP_KEEP_MAX]; /* releases staging must not recycle */
 	size_t keep_count;
-	int spool_fd;          /* -1: none */
+	int spool_fd; /* -1: none */
 	struct worker *worker;
 	struct service_sequence *sequence;
 	struct deployment_watch *watches;
 	size_t watch_count, healthy_count;
-	uv_timer_t *deadline;  /* NULL: none armed */
+	uv_timer_t *deadline; /* NULL: none armed */
 	uint64_t deadline_unix_ms;
 	uint64_t progress_unix_ms; /* of the last progress event */
-	int undo_waits;        /* the undoing begins when the sequence under way has ended */
+	int undo_waits;            /* the undoing begins when the sequence under way has ended */
 
 	struct deployment_waiter *waiters;
 	size_t waiter_count;

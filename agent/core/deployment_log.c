@@ -35,7 +35,7 @@ char *deployment_log_line(const struct deployment_log_entry *entry)
 	char when[TEXT_TIME_SIZE], from[24], to[24];
 	/* A rollback reads from the release that is left to the one that is back. */
 	bool undone = entry->kind == DEPLOYMENT_LOG_ROLLBACK &&
-		status->state == FAIRLEAD__V1__STATE__STATE_ROLLED_BACK;
+		      status->state == FAIRLEAD__V1__STATE__STATE_ROLLED_BACK;
 	shorten(undone ? status->commit_to : status->commit_from, from);
 	shorten(undone ? status->commit_from : status->commit_to, to);
 	uint64_t ms = status->ended_unix_ms - status->started_unix_ms;
@@ -68,8 +68,8 @@ static char *record(const struct deployment_log_entry *entry)
 	add_hex(object, "to_manifest", status->to_manifest);
 	cJSON_AddNumberToObject(object, "files_changed", entry->files_changed);
 	cJSON_AddNumberToObject(object, "bytes", (double)status->bytes_received);
-	cJSON_AddNumberToObject(object, "duration_ms",
-		(double)(status->ended_unix_ms - status->started_unix_ms));
+	cJSON_AddNumberToObject(
+		object, "duration_ms", (double)(status->ended_unix_ms - status->started_unix_ms));
 	cJSON_AddStringToObject(object, "outcome", machine_state_name(status->state));
 	cJSON_AddStringToObject(object, "who", status->actor);
 	if (status->error)

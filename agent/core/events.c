@@ -30,8 +30,7 @@ static void keep(struct events *events, uint64_t number, struct bytes packed)
 		events->cap = events->cap ? events->cap * 2 : 16;
 		events->kept = xrealloc(events->kept, events->cap * sizeof(*events->kept));
 	}
-	events->kept[events->count++] =
-		(struct kept){ number, events->bytes.len, packed.len };
+	events->kept[events->count++] = (struct kept){number, events->bytes.len, packed.len};
 	buf_append(&events->bytes, packed.data, packed.len);
 	events->last = number;
 }
@@ -55,7 +54,7 @@ static void trim(struct events *events)
 
 static void load(struct events *events)
 {
-	AUTO(buf) struct buf file = { 0 };
+	AUTO(buf) struct buf file = {0};
 	if (file_read(events->dirfd, "events", 4 * (size_t)EVENTS_KEPT_BYTES, &file, NULL) < 0)
 		return;
 	for (size_t at = 0; at + 4 <= file.len;) {
@@ -85,8 +84,8 @@ static void rewrite(struct events *events)
 	events->file_bytes = events->bytes.len;
 }
 
-int events_open(int dirfd, void (*added)(void *user), void *user, struct events **ret,
-	struct err *err)
+int events_open(
+	int dirfd, void (*added)(void *user), void *user, struct events **ret, struct err *err)
 {
 	int fd = open_beneath(dirfd, "events", O_WRONLY | O_APPEND | O_CREAT, 0600, err);
 	if (fd < 0)
@@ -116,11 +115,12 @@ void events_close(struct events *events)
 void events_add(struct events *events, Fairlead__V1__Event *event)
 {
 	event->number = events->last + 1;
-	AUTO(buf) struct buf packed = { 0 };
+	AUTO(buf) struct buf packed = {0};
 	PB_PACK(event, &packed);
 	size_t from = events->bytes.len;
 	keep(events, event->number, buf_bytes(&packed));
-	if (fd_write_all(events->fd, events->bytes.data + from, events->bytes.len - from, NULL) == 0)
+	if (fd_write_all(events->fd, events->bytes.data + from, events->bytes.len - from, NULL) ==
+		0)
 		events->file_bytes += events->bytes.len - from;
 	trim(events);
 	if (events->file_bytes > 2 * (size_t)EVENTS_KEPT_BYTES)

@@ -14,8 +14,8 @@ enum { EVENTS_KEPT_BYTES = 256 * 1024 };
 
 struct events;
 /* added: called after each new event; may be NULL. */
-int events_open(int dirfd, void (*added)(void *user), void *user, struct events **ret,
-	struct err *err);
+int events_open(
+	int dirfd, void (*added)(void *user), void *user, struct events **ret, struct err *err);
 void events_close(struct events *events); /* NULL is fine */
 /* Sets event->number; the rest is the caller's. A file that cannot be written loses the event for
  * those who come after a restart, and nothing else. */

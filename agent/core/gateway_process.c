@@ -85,8 +85,8 @@ static void on_ready(struct gateway_process *gateway, uint32_t port)
 {
 	char *colon = strrchr(gateway->listen, ':');
 	if (colon) {
-		char *address = xasprintf("%.*s:%u", (int)(colon - gateway->listen),
-			gateway->listen, port);
+		char *address =
+			xasprintf("%.*s:%u", (int)(colon - gateway->listen), gateway->listen, port);
 		free(gateway->listen);
 		gateway->listen = address;
 	}
@@ -113,7 +113,7 @@ static void watch_socket(struct gateway_process *gateway);
 
 static void receive(struct gateway_process *gateway)
 {
-	AUTO(buf) struct buf packet = { 0 };
+	AUTO(buf) struct buf packet = {0};
 	for (int i = 0; i < PACKETS_AT_ONCE; i++) {
 		struct err err = ERR_INIT;
 		int rc = packet_recv(gateway->fd, &packet, NULL, &err);
@@ -175,8 +175,8 @@ static void watch_socket(struct gateway_process *gateway)
 	uv_poll_start(gateway->poll, events, on_socket);
 }
 
-void gateway_process_send(struct gateway_process *gateway,
-	const Fairlead__V1__ToGateway *message, int pass_fd)
+void gateway_process_send(
+	struct gateway_process *gateway, const Fairlead__V1__ToGateway *message, int pass_fd)
 {
 	if (gateway->fd < 0)
 		return;
@@ -195,10 +195,14 @@ static int start_child(struct gateway_process *gateway, int fd, struct err *err)
 	AUTO_FREE char *program = xasprintf("%s/fairlead-gateway", config->libexec);
 	char key[KEY_TEXT_SIZE];
 	public_key_text(signing_key_public(gateway->core->host_key), key);
-	const char *argv[] = { program, "--listen", gateway->listen, "--host-key", key, NULL };
-	const char *env[] = { NULL };
-	struct spawn_fd fds[] = { { fd, 3 } };
-	struct spawn_user user = { 0 };
+	char connections[16], per_address[16];
+	snprintf(connections, sizeof(connections), "%u", config->limits.connections);
+	snprintf(per_address, sizeof(per_address), "%u", config->limits.connections_per_address);
+	const char *argv[] = {program, "--listen", gateway->listen, "--host-key", key,
+		"--connections", connections, "--connections-per-address", per_address, NULL};
+	const char *env[] = {NULL};
+	struct spawn_fd fds[] = {{fd, 3}};
+	struct spawn_user user = {0};
 	const char *name = gateway->core->may_change_user ? config->users.gateway : NULL;
 	if (name && spawn_user_find(name, &user, err) < 0)
 		return -1;

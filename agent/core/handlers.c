@@ -22,26 +22,27 @@ static const struct {
 	Fairlead__V1__State goal;
 	enum { FINAL_IS_RESULT, FINAL_IS_ERROR } final;
 } waits[] = {
-	[A(PREPARE)] = { S(PREPARED), FINAL_IS_ERROR },
-	[A(ROLLBACK)] = { S(PREPARED), FINAL_IS_ERROR },
-	[A(ACTIVATE)] = { S(HEALTHY), FINAL_IS_RESULT },
-	[A(CONFIRM)] = { S(COMMITTED), FINAL_IS_RESULT },
-	[A(ABORT)] = { S(ABORTED), FINAL_IS_RESULT },
+	[A(PREPARE)] = {S(PREPARED), FINAL_IS_ERROR},
+	[A(ROLLBACK)] = {S(PREPARED), FINAL_IS_ERROR},
+	[A(ACTIVATE)] = {S(HEALTHY), FINAL_IS_RESULT},
+	[A(CONFIRM)] = {S(COMMITTED), FINAL_IS_RESULT},
+	[A(ABORT)] = {S(ABORTED), FINAL_IS_RESULT},
 };
 
 static void status_error(const Fairlead__V1__DeploymentStatus *status, struct err *err)
 {
 	const Fairlead__V1__ErrorDetail *detail = status->error;
 	if (!detail) {
-		err_set(err, ERR_FAILED, "the deployment was %s", machine_state_name(status->state));
+		err_set(err, ERR_FAILED, "the deployment was %s",
+			machine_state_name(status->state));
 		return;
 	}
 	err_set(err, err_code_from_name(detail->code), "%s", detail->message);
 	err_hint(err, "%s", detail->hint);
 }
 
-static void on_entered(void *user, Fairlead__V1__State state,
-	const Fairlead__V1__DeploymentStatus *status)
+static void on_entered(
+	void *user, Fairlead__V1__State state, const Fairlead__V1__DeploymentStatus *status)
 {
 	struct call *call = user;
 	Fairlead__V1__Action action = call->method->action;
@@ -58,7 +59,7 @@ static void on_entered(void *user, Fairlead__V1__State state,
 
 static struct deployment_waiter waiter_of(struct call *call)
 {
-	return (struct deployment_waiter){ on_entered, call };
+	return (struct deployment_waiter){on_entered, call};
 }
 
 /* ---- beginning a deployment ---- */
@@ -82,7 +83,8 @@ static int repeat(struct call *call, const struct envelope *envelope, struct err
 		on_entered(call, app->last->state, app->last);
 		return 0;
 	}
-	return err_set(err, ERR_NOT_FOUND, "this deployment has ended, its outcome is in the journal");
+	return err_set(
+		err, ERR_NOT_FOUND, "this deployment has ended, its outcome is in the journal");
 }
 
 static int locked(const struct app *app, struct err *err)
@@ -151,7 +153,8 @@ static int handle_command(struct call *call, const struct envelope *envelope, st
 		    err) < 0)
 		return -1;
 	struct app *app = call->app;
-	if (replay_check(&call->core->replay, envelope, err) != REPLAY_NEW) {
+	struct core *core = call->core;
+	if (replay_check(&core->replay, envelope, err) != REPLAY_NEW) {
 		core_log("ALARM %s/%s: refused %s: %s", command->app, command->environment,
 			call->method->name, err->message);
 		return -1;
@@ -159,8 +162,9 @@ static int handle_command(struct call *call, const struct envelope *envelope, st
 	if (app->running && same_id(deployment_id(app->running), envelope)) {
 		if (deployment_command(app->running, envelope, waiter_of(call), err) < 0)
 			return -1;
-		replay_record(&call->core->replay, command->app, command->environment,
-			command->sequence, PB_BYTES(command->deployment_id), NULL);
+		/* The call may have been answered, and so be gone. */
+		replay_record(&core->replay, command->app, command->environment, command->sequence,
+			PB_BYTES(command->deployment_id), NULL);
 		return 0;
 	}
 	if (app->last && same_id(PB_BYTES(app->last->deployment_id), envelope)) {
@@ -184,7 +188,7 @@ static void fill_release(const Fairlead__V1__ReleaseRecord *record, const struct
 	ret->files = record->files;
 	ret->bytes = record->bytes;
 	ret->current = record->manifest.len == DIGEST_SIZE &&
-		memcmp(record->manifest.data, current->bytes, DIGEST_SIZE) == 0;
+		       memcmp(record->manifest.data, current->bytes, DIGEST_SIZE) == 0;
 }
 
 static int handle_releases(struct call *call, const struct envelope *envelope, struct err *err)
@@ -236,7 +240,9 @@ static void answer(struct call *call, Fairlead__V1__AppStatus *status)
 	host.now_unix_ms = clock_unix_ms();
 	if (statvfs(core->config.root, &fs) == 0)
 		host.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
-	host.privilege = core->may_change_user ? pb_str("root") : user ? user->pw_name : pb_str("?");
+	host.privilege = core->may_change_user ? pb_str("root")
+			 : user                ? user->pw_name
+					       : pb_str("?");
 	host.app = status;
 	call_reply(call, &host.base);
 }
@@ -299,7 +305,7 @@ static int handle_view(struct call *call, const struct envelope *envelope, struc
 		return 0;
 	}
 	struct view *view = xmalloc(sizeof(*view));
-	*view = (struct view){ call->core, call->id, call->app };
+	*view = (struct view){call->core, call->id, call->app};
 	app_services(call->app, on_services, view);
 	return 0;
 }

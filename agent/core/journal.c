@@ -39,14 +39,14 @@ static void encode(const struct journal *journal, const Fairlead__V1__JournalRec
 	buf_append(out, ret_digest->bytes, DIGEST_SIZE);
 }
 
-int journal_append(struct journal *journal, const Fairlead__V1__JournalRecord *record,
-	struct err *err)
+int journal_append(
+	struct journal *journal, const Fairlead__V1__JournalRecord *record, struct err *err)
 {
 	if (journal->life == JOURNAL_DEAD) {
 		err_set(err, ERR_IO, "the journal failed before and takes no more records");
 		return err_hint(err, "Restart the agent: it recovers from what is on the disk.");
 	}
-	AUTO(buf) struct buf bytes = { 0 };
+	AUTO(buf) struct buf bytes = {0};
 	struct digest digest;
 	encode(journal, record, &bytes, &digest);
 	if (fd_pwrite_all(journal->fd, bytes.data, bytes.len, journal->end, err) < 0) {
@@ -79,7 +79,7 @@ static bool is_head(const uint8_t *head)
 /* What does not verify at journal->end: a torn end, unless a whole head follows later. */
 static enum record_kind torn_or_damaged(const struct journal *journal, off_t size)
 {
-	AUTO(buf) struct buf rest = { 0 };
+	AUTO(buf) struct buf rest = {0};
 	if (size - journal->end > (off_t)(2 * PB_WIRE_MAX))
 		return RECORD_DAMAGED; /* more than one append can have left */
 	size_t len = (size_t)(size - journal->end);
@@ -129,8 +129,7 @@ static int replay_record(const struct journal *journal, const struct buf *bytes,
 	journal_replay_fn *replay, void *user, struct err *err)
 {
 	Fairlead__V1__JournalRecord *record = NULL;
-	struct bytes payload = BYTES(bytes->data + HEAD_SIZE,
-		bytes->len - HEAD_SIZE - DIGEST_SIZE);
+	struct bytes payload = BYTES(bytes->data + HEAD_SIZE, bytes->len - HEAD_SIZE - DIGEST_SIZE);
 	if (PB_UNPACK(fairlead__v1__journal_record, payload, &record, err) < 0)
 		return err_wrap(err, "journal record %llu", (unsigned long long)journal->number);
 	int rc = replay(user, journal->number, record, err);
@@ -142,8 +141,9 @@ static int damaged(const struct journal *journal, const char *name, struct err *
 {
 	err_set(err, ERR_CORRUPT, "journal '%s' is damaged at byte %lld, after record %llu", name,
 		(long long)journal->end, (unsigned long long)journal->number);
-	return err_hint(err, "Nothing was changed. Restore the file from a backup, or check which "
-			     "release 'current' points to and move the journal away to start anew.");
+	return err_hint(err,
+		"Nothing was changed. Restore the file from a backup, or check which "
+		"release 'current' points to and move the journal away to start anew.");
 }
 
 static int replay_all(struct journal *journal, const char *name, journal_replay_fn *replay,
@@ -152,7 +152,7 @@ static int replay_all(struct journal *journal, const char *name, journal_replay_
 	struct stat st;
 	if (fstat(journal->fd, &st) < 0)
 		return err_errno(err, ERR_IO, errno, "cannot stat the journal");
-	AUTO(buf) struct buf bytes = { 0 };
+	AUTO(buf) struct buf bytes = {0};
 	for (;;) {
 		enum record_kind kind = read_record(journal, st.st_size, &bytes);
 		if (kind == RECORD_END)

@@ -21,15 +21,15 @@
 struct journal;
 
 /* One record of the past, in order. Non-zero stops the replay and is returned by journal_open. */
-typedef int journal_replay_fn(void *user, uint64_t number,
-	const Fairlead__V1__JournalRecord *record, struct err *err);
+typedef int journal_replay_fn(
+	void *user, uint64_t number, const Fairlead__V1__JournalRecord *record, struct err *err);
 
 /* Opens (creates, 0600) `name` in dirfd and replays it. May block on disk. */
 int journal_open(int dirfd, const char *name, journal_replay_fn *replay, void *user,
 	struct journal **ret, struct err *err);
 void journal_close(struct journal *journal); /* NULL is fine */
 /* Durable when it returns 0. */
-int journal_append(struct journal *journal, const Fairlead__V1__JournalRecord *record,
-	struct err *err);
+int journal_append(
+	struct journal *journal, const Fairlead__V1__JournalRecord *record, struct err *err);
 /* Digest of the newest record: the head of the chain. */
 struct digest journal_head(const struct journal *journal);

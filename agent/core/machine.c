@@ -6,53 +6,61 @@
 #define S(name) FAIRLEAD__V1__STATE__STATE_##name
 
 static const Fairlead__V1__State rules[MACHINE_STATE_COUNT][MACHINE_EVENT_COUNT] = {
-	[S(ACCEPTED)] = {
-		[MACHINE_FETCHED] = S(FETCHED),
-		[MACHINE_ABORT] = S(ABORTED),
-		[MACHINE_FAIL] = S(ABORTED),
-		[MACHINE_DEADLINE] = S(ABORTED),
-	},
-	[S(FETCHED)] = {
-		[MACHINE_STAGED] = S(STAGED),
-		[MACHINE_ABORT] = S(ABORTED),
-		[MACHINE_FAIL] = S(ABORTED),
-		[MACHINE_DEADLINE] = S(ABORTED),
-	},
-	[S(STAGED)] = {
-		[MACHINE_CHECKED] = S(PREPARED),
-		[MACHINE_ABORT] = S(ABORTED),
-		[MACHINE_FAIL] = S(ABORTED),
-		[MACHINE_DEADLINE] = S(ABORTED),
-	},
-	[S(PREPARED)] = {
-		[MACHINE_ACTIVATE] = S(SWITCHED),
-		[MACHINE_ABORT] = S(ABORTED),
-		[MACHINE_FAIL] = S(ABORTED),
-		[MACHINE_DEADLINE] = S(ABORTED),
-	},
-	[S(SWITCHED)] = {
-		[MACHINE_RESTARTED] = S(RESTARTED),
-		[MACHINE_ABORT] = S(ROLLING_BACK),
-		[MACHINE_FAIL] = S(ROLLING_BACK),
-		[MACHINE_DEADLINE] = S(ROLLING_BACK),
-	},
-	[S(RESTARTED)] = {
-		[MACHINE_HEALTHY] = S(HEALTHY),
-		[MACHINE_ABORT] = S(ROLLING_BACK),
-		[MACHINE_FAIL] = S(ROLLING_BACK),
-		[MACHINE_DEADLINE] = S(ROLLING_BACK),
-	},
-	[S(HEALTHY)] = {
-		[MACHINE_CONFIRM] = S(COMMITTED),
-		[MACHINE_ABORT] = S(ROLLING_BACK),
-		[MACHINE_FAIL] = S(ROLLING_BACK),
-		[MACHINE_DEADLINE] = S(ROLLING_BACK),
-	},
-	[S(ROLLING_BACK)] = {
-		[MACHINE_UNDONE] = S(ROLLED_BACK),
-		[MACHINE_FAIL] = S(FAILED_SAFE),
-		[MACHINE_DEADLINE] = S(FAILED_SAFE),
-	},
+	[S(ACCEPTED)] =
+		{
+			[MACHINE_FETCHED] = S(FETCHED),
+			[MACHINE_ABORT] = S(ABORTED),
+			[MACHINE_FAIL] = S(ABORTED),
+			[MACHINE_DEADLINE] = S(ABORTED),
+		},
+	[S(FETCHED)] =
+		{
+			[MACHINE_STAGED] = S(STAGED),
+			[MACHINE_ABORT] = S(ABORTED),
+			[MACHINE_FAIL] = S(ABORTED),
+			[MACHINE_DEADLINE] = S(ABORTED),
+		},
+	[S(STAGED)] =
+		{
+			[MACHINE_CHECKED] = S(PREPARED),
+			[MACHINE_ABORT] = S(ABORTED),
+			[MACHINE_FAIL] = S(ABORTED),
+			[MACHINE_DEADLINE] = S(ABORTED),
+		},
+	[S(PREPARED)] =
+		{
+			[MACHINE_ACTIVATE] = S(SWITCHED),
+			[MACHINE_ABORT] = S(ABORTED),
+			[MACHINE_FAIL] = S(ABORTED),
+			[MACHINE_DEADLINE] = S(ABORTED),
+		},
+	[S(SWITCHED)] =
+		{
+			[MACHINE_RESTARTED] = S(RESTARTED),
+			[MACHINE_ABORT] = S(ROLLING_BACK),
+			[MACHINE_FAIL] = S(ROLLING_BACK),
+			[MACHINE_DEADLINE] = S(ROLLING_BACK),
+		},
+	[S(RESTARTED)] =
+		{
+			[MACHINE_HEALTHY] = S(HEALTHY),
+			[MACHINE_ABORT] = S(ROLLING_BACK),
+			[MACHINE_FAIL] = S(ROLLING_BACK),
+			[MACHINE_DEADLINE] = S(ROLLING_BACK),
+		},
+	[S(HEALTHY)] =
+		{
+			[MACHINE_CONFIRM] = S(COMMITTED),
+			[MACHINE_ABORT] = S(ROLLING_BACK),
+			[MACHINE_FAIL] = S(ROLLING_BACK),
+			[MACHINE_DEADLINE] = S(ROLLING_BACK),
+		},
+	[S(ROLLING_BACK)] =
+		{
+			[MACHINE_UNDONE] = S(ROLLED_BACK),
+			[MACHINE_FAIL] = S(FAILED_SAFE),
+			[MACHINE_DEADLINE] = S(FAILED_SAFE),
+		},
 };
 
 static const char *const event_names[] = {
@@ -75,22 +83,22 @@ static const struct {
 	const char *name;
 	bool final;
 } states[] = {
-	[S(UNSPECIFIED)] = { "unspecified", false },
-	[S(ACCEPTED)] = { "accepted", false },
-	[S(FETCHED)] = { "fetched", false },
-	[S(STAGED)] = { "staged", false },
-	[S(BUILT)] = { "built", false },
-	[S(BACKED_UP)] = { "backed_up", false },
-	[S(PREPARED)] = { "prepared", false },
-	[S(MIGRATED)] = { "migrated", false },
-	[S(SWITCHED)] = { "switched", false },
-	[S(RESTARTED)] = { "restarted", false },
-	[S(HEALTHY)] = { "healthy", false },
-	[S(COMMITTED)] = { "committed", true },
-	[S(ABORTED)] = { "aborted", true },
-	[S(ROLLING_BACK)] = { "rolling_back", false },
-	[S(ROLLED_BACK)] = { "rolled_back", true },
-	[S(FAILED_SAFE)] = { "failed_safe", true },
+	[S(UNSPECIFIED)] = {"unspecified", false},
+	[S(ACCEPTED)] = {"accepted", false},
+	[S(FETCHED)] = {"fetched", false},
+	[S(STAGED)] = {"staged", false},
+	[S(BUILT)] = {"built", false},
+	[S(BACKED_UP)] = {"backed_up", false},
+	[S(PREPARED)] = {"prepared", false},
+	[S(MIGRATED)] = {"migrated", false},
+	[S(SWITCHED)] = {"switched", false},
+	[S(RESTARTED)] = {"restarted", false},
+	[S(HEALTHY)] = {"healthy", false},
+	[S(COMMITTED)] = {"committed", true},
+	[S(ABORTED)] = {"aborted", true},
+	[S(ROLLING_BACK)] = {"rolling_back", false},
+	[S(ROLLED_BACK)] = {"rolled_back", true},
+	[S(FAILED_SAFE)] = {"failed_safe", true},
 };
 static_assert(sizeof(states) / sizeof(states[0]) == MACHINE_STATE_COUNT, "a state without a row");
 

@@ -7,10 +7,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+/* Static, for what is under way when the agent stops (a service's last step) stays with its loop.
+ */
+static struct core core;
+
 static int run(const char *config, struct err *err)
 {
-	struct core core;
-	int rc = core_init(&core, config, err);
+	int rc = core_init(&core, config, CORE_SERVE, err);
 	if (rc == 0)
 		rc = core_run(&core, err);
 	core_release(&core);
@@ -19,7 +22,6 @@ static int run(const char *config, struct err *err)
 
 static int show_key(const char *config, struct err *err)
 {
-	struct core core;
 	char text[KEY_TEXT_SIZE];
 	int rc = core_load(&core, config, err);
 	if (rc == 0)
@@ -30,9 +32,8 @@ static int show_key(const char *config, struct err *err)
 
 static int stop_services(const char *config, struct err *err)
 {
-	struct core core;
 	unsigned count = 0;
-	int rc = core_init(&core, config, err);
+	int rc = core_init(&core, config, CORE_TEND, err);
 	if (rc == 0)
 		rc = core_stop_services(&core, &count, err);
 	core_release(&core);
@@ -45,11 +46,9 @@ static const struct verb {
 	const char *name, *summary;
 	int (*run)(const char *config, struct err *err);
 } verbs[] = {
-	{ "run", "serve deployments until SIGTERM; services outlive it", run },
-	{ "key", "print this host's public key for fleet.yaml, making it first if needed",
-		show_key },
-	{ "stop-services", "stop every service of this host; the agent must not run",
-		stop_services },
+	{"run", "serve deployments until SIGTERM; services outlive it", run},
+	{"key", "print this host's public key for fleet.yaml, making it first if needed", show_key},
+	{"stop-services", "stop every service of this host; the agent must not run", stop_services},
 };
 
 static void usage(FILE *out)
@@ -57,10 +56,11 @@ static void usage(FILE *out)
 	fprintf(out, "usage: fairlead-agent VERB [--config FILE]\n\nverbs:\n");
 	for (size_t i = 0; i < ARRAY_LEN(verbs); i++)
 		fprintf(out, "  %-14s %s\n", verbs[i].name, verbs[i].summary);
-	fprintf(out, "\noptions:\n"
-		     "  -c, --config FILE  agent.yaml (default /etc/fairlead/agent.yaml)\n"
-		     "  -h, --help         this text\n"
-		     "      --version      %s\n",
+	fprintf(out,
+		"\noptions:\n"
+		"  -c, --config FILE  agent.yaml (default /etc/fairlead/agent.yaml)\n"
+		"  -h, --help         this text\n"
+		"      --version      %s\n",
 		FAIRLEAD_VERSION);
 }
 
@@ -75,7 +75,7 @@ static int complain(const char *what, const char *name)
 static void harden(void)
 {
 	prctl(PR_SET_DUMPABLE, 0);
-	struct rlimit none = { 0, 0 };
+	struct rlimit none = {0, 0};
 	setrlimit(RLIMIT_CORE, &none);
 }
 
@@ -95,10 +95,10 @@ static int run_verb(const struct verb *verb, const char *config)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
+		{"config", required_argument, NULL, 'c'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{0},
 	};
 	const char *config = "/etc/fairlead/agent.yaml";
 	for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
@@ -118,7 +118,8 @@ int main(int argc, char **argv)
 		}
 	}
 	if (optind + 1 != argc)
-		return complain(optind == argc ? "say what to do: no verb after" : "too many words:",
+		return complain(
+			optind == argc ? "say what to do: no verb after" : "too many words:",
 			argv[optind == argc ? argc - 1 : optind + 1]);
 	harden();
 	if (sodium_init() < 0)

@@ -3,7 +3,8 @@
 #include "common/base/mem.h"
 
 struct service_sequence {
-	uv_timer_t kick; /* first: freed through its close callback. Starts and ends from the loop */
+	uv_timer_t
+		kick; /* first: freed through its close callback. Starts and ends from the loop */
 	const struct service_context *context;
 	struct service_step *steps;
 	size_t count, next;
@@ -30,8 +31,8 @@ static void finish(struct service_sequence *sequence)
 
 static void step(struct service_sequence *sequence);
 
-static void on_step_done(void *user, const Fairlead__V1__ServiceStatus *status,
-	const struct err *err)
+static void on_step_done(
+	void *user, const Fairlead__V1__ServiceStatus *status, const struct err *err)
 {
 	(void)status;
 	struct service_sequence *sequence = user;
@@ -48,13 +49,15 @@ static int begin(struct service_sequence *sequence, const struct service_step *n
 {
 	const struct service_ops *ops = service_ops_find(now->plan->driver);
 	if (!ops)
-		return err_set(&sequence->err, ERR_CONFIG, "service '%s': this agent has no driver '%s'",
-			now->plan->name, now->plan->driver);
+		return err_set(&sequence->err, ERR_CONFIG,
+			"service '%s': this agent has no driver '%s'", now->plan->name,
+			now->plan->driver);
 	sequence->begun(sequence->user, now);
 	int rc = now->kind == SERVICE_STEP_STOP
-		? ops->stop(sequence->context, now->plan, on_step_done, sequence, &sequence->err)
-		: ops->start(sequence->context, now->plan, &now->release, on_step_done, sequence,
-			  &sequence->err);
+			 ? ops->stop(sequence->context, now->plan, on_step_done, sequence,
+				   &sequence->err)
+			 : ops->start(sequence->context, now->plan, &now->release, on_step_done,
+				   sequence, &sequence->err);
 	if (rc < 0)
 		err_wrap(&sequence->err, "service '%s'", now->plan->name);
 	return rc;

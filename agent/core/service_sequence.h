@@ -16,8 +16,8 @@ struct service_step {
 struct service_sequence;
 /* A step begins. */
 typedef void service_sequence_step_fn(void *user, const struct service_step *step);
-/* Once, on the loop and never from inside service_sequence_start: done, failed (err names the service),
- * or ended early on request (ERR_CANCELLED). The sequence is freed after. */
+/* Once, on the loop and never from inside service_sequence_start: done, failed (err names the
+ * service), or ended early on request (ERR_CANCELLED). The sequence is freed after. */
 typedef void service_sequence_done_fn(void *user, const struct err *err);
 
 /* Takes `steps` (malloc'ed); the context is borrowed. */

@@ -8,8 +8,7 @@ struct stopping {
 	struct err first; /* error */
 };
 
-static void on_stopped(void *user, const Fairlead__V1__ServiceStatus *status,
-	const struct err *err)
+static void on_stopped(void *user, const Fairlead__V1__ServiceStatus *status, const struct err *err)
 {
 	(void)status;
 	struct stopping *stopping = user;
@@ -44,7 +43,7 @@ static int stop_app(struct app *app, struct stopping *stopping, struct err *err)
 
 int core_stop_services(struct core *core, unsigned *ret_count, struct err *err)
 {
-	struct stopping stopping = { 0 };
+	struct stopping stopping = {0};
 	for (struct app *app = core->apps; app; app = app->next)
 		if (stop_app(app, &stopping, err) < 0)
 			return err_wrap(err, "%s/%s", app->name, app->environment);

@@ -13,13 +13,13 @@ enum { CHUNK_SIZE = 32 * 1024, TAIL_BYTES = 1024 * 1024, FOLLOW_MS = 200 };
 
 struct stream {
 	void (*pump)(struct call *call, struct stream *stream);
-	uint64_t after;       /* watch: the newest event sent */
-	struct buf content;   /* manifest: its encoded form */
+	uint64_t after;     /* watch: the newest event sent */
+	struct buf content; /* manifest: its encoded form */
 	size_t sent;
-	int fd;               /* logs: -1 for none */
+	int fd; /* logs: -1 for none */
 	char *service;
 	const struct service_ops *ops;
-	uv_timer_t *follow;   /* NULL: end at the end of the file */
+	uv_timer_t *follow; /* NULL: end at the end of the file */
 };
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -45,8 +45,8 @@ void stream_pump(struct call *call)
 	call->stream->pump(call, call->stream);
 }
 
-static struct stream *stream_new(struct call *call,
-	void (*pump)(struct call *call, struct stream *stream))
+static struct stream *stream_new(
+	struct call *call, void (*pump)(struct call *call, struct stream *stream))
 {
 	struct stream *stream = xcalloc(1, sizeof(*stream));
 	stream->pump = pump;
@@ -116,12 +116,12 @@ int handle_manifest(struct call *call, const struct envelope *envelope, struct e
 {
 	const Fairlead__V1__Command *command = envelope->command;
 	struct digest digest;
-	AUTO(manifest) struct manifest manifest = { 0 };
+	AUTO(manifest) struct manifest manifest = {0};
 	if (core_app(call->core, command->app, command->environment, APP_EXISTING, &call->app,
 		    err) < 0)
 		return -1;
-	if (!digest_from_bytes(command->manifest->manifest.data, command->manifest->manifest.len,
-		    &digest))
+	if (!digest_from_bytes(
+		    command->manifest->manifest.data, command->manifest->manifest.len, &digest))
 		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
 	if (store_manifest_read(&call->app->store, &digest, &manifest, err) < 0)
 		return -1;
@@ -141,7 +141,7 @@ static int tail_offset(int fd, unsigned lines, off_t *ret, struct err *err)
 		return err_errno(err, ERR_IO, errno, "cannot stat the log");
 	off_t from = st.st_size > TAIL_BYTES ? st.st_size - TAIL_BYTES : 0;
 	size_t len = (size_t)(st.st_size - from);
-	AUTO(buf) struct buf text = { 0 };
+	AUTO(buf) struct buf text = {0};
 	buf_reserve(&text, len + 1);
 	if (fd_pread_exact(fd, text.data, len, from, err) < 0)
 		return err_wrap(err, "log");
@@ -208,8 +208,8 @@ static void follow(struct call *call, struct stream *stream)
 }
 
 /* The driver of a service of the current release. */
-static int service_driver(struct app *app, const char *service, const struct service_ops **ret,
-	struct err *err)
+static int service_driver(
+	struct app *app, const char *service, const struct service_ops **ret, struct err *err)
 {
 	struct digest current;
 	Fairlead__V1__ReleaseRecord *record = NULL;

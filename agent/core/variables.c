@@ -31,8 +31,8 @@ static int expand_one(const struct agent_config *config, struct bytes text, size
 	return 0;
 }
 
-int variables_expand(const struct agent_config *config, struct bytes text, struct buf *ret,
-	struct err *err)
+int variables_expand(
+	const struct agent_config *config, struct bytes text, struct buf *ret, struct err *err)
 {
 	for (size_t at = 0; at < text.len;) {
 		size_t len = 1;
@@ -53,17 +53,17 @@ int variables_expand(const struct agent_config *config, struct bytes text, struc
 
 static int expand_str(const struct agent_config *config, char **field, struct err *err)
 {
-	AUTO(buf) struct buf out = { 0 };
+	AUTO(buf) struct buf out = {0};
 	if (variables_expand(config, BYTES_STR(*field), &out, err) < 0)
 		return -1;
 	pb_set_str(field, buf_str(&out));
 	return 0;
 }
 
-static int expand_bytes(const struct agent_config *config, ProtobufCBinaryData *field,
-	struct err *err)
+static int expand_bytes(
+	const struct agent_config *config, ProtobufCBinaryData *field, struct err *err)
 {
-	AUTO(buf) struct buf out = { 0 };
+	AUTO(buf) struct buf out = {0};
 	if (variables_expand(config, PB_BYTES(*field), &out, err) < 0)
 		return -1;
 	pb_set_bytes(field, out.data, out.len);
@@ -74,11 +74,12 @@ static int expand_bytes(const struct agent_config *config, ProtobufCBinaryData *
 static void add_environment(const struct agent_config *config, Fairlead__V1__ProcessSpec *process)
 {
 	size_t own = process->n_env;
-	process->env = xrealloc(process->env,
-		(own + config->variables.count) * sizeof(*process->env));
+	process->env =
+		xrealloc(process->env, (own + config->variables.count) * sizeof(*process->env));
 	for (size_t i = 0; i < config->variables.count; i++) {
 		size_t j = 0;
-		while (j < own && strcmp(process->env[j]->name, config->variables.pairs[i].name) != 0)
+		while (j < own &&
+			strcmp(process->env[j]->name, config->variables.pairs[i].name) != 0)
 			j++;
 		if (j < own)
 			continue;
@@ -91,8 +92,8 @@ static void add_environment(const struct agent_config *config, Fairlead__V1__Pro
 	}
 }
 
-static int expand_process(const struct agent_config *config, Fairlead__V1__ProcessSpec *process,
-	struct err *err)
+static int expand_process(
+	const struct agent_config *config, Fairlead__V1__ProcessSpec *process, struct err *err)
 {
 	for (size_t i = 0; i < process->n_command; i++)
 		if (expand_bytes(config, &process->command[i], err) < 0)

@@ -12,5 +12,5 @@
 int variables_apply(const struct agent_config *config, const Fairlead__V1__ServicePlan *plan,
 	Fairlead__V1__ServicePlan **ret, struct err *err);
 /* The same for text alone; "$$" stands for one "$". */
-int variables_expand(const struct agent_config *config, struct bytes text, struct buf *ret,
-	struct err *err);
+int variables_expand(
+	const struct agent_config *config, struct bytes text, struct buf *ret, struct err *err);

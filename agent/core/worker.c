@@ -32,7 +32,7 @@ struct worker {
 
 void worker_report(struct worker_pipe *pipe, uint64_t done, uint64_t total)
 {
-	struct report report = { .kind = REPORT_PROGRESS, .done = done, .total = total };
+	struct report report = {.kind = REPORT_PROGRESS, .done = done, .total = total};
 	ssize_t n = write(pipe->fd, &report, sizeof(report));
 	(void)n; /* a full pipe drops progress, never the work */
 }
@@ -45,8 +45,8 @@ static _Noreturn void child(int fd, worker_fn *work, void *user, pid_t parent)
 		_exit(1);
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGINT, SIG_IGN);
-	struct worker_pipe pipe = { fd };
-	struct report report = { .kind = REPORT_END };
+	struct worker_pipe pipe = {fd};
+	struct report report = {.kind = REPORT_END};
 	if (work(user, &pipe, &report.err) < 0 && report.err.code == ERR_NONE)
 		err_set(&report.err, ERR_INTERNAL, "the worker failed without a reason");
 	int flags = fcntl(fd, F_GETFL);

@@ -129,10 +129,10 @@ static int turn(struct gateway *gateway, struct err *err)
 }
 
 static int serve(struct gateway *gateway, const char *address, const struct public_key *identity,
-	struct err *err)
+	const struct link_server_limits *limits, struct err *err)
 {
 	if (link_loop_new(&gateway->loop, err) < 0 ||
-		link_listen(gateway->loop, address, identity, NULL, &server_ops, gateway,
+		link_listen(gateway->loop, address, identity, limits, &server_ops, gateway,
 			&gateway->server, err) < 0)
 		return -1;
 	Fairlead__V1__Ready ready = FAIRLEAD__V1__READY__INIT;
@@ -148,8 +148,8 @@ static int serve(struct gateway *gateway, const char *address, const struct publ
 	return rc < 0 ? -1 : 0;
 }
 
-int gateway_run(
-	int core_fd, const char *address, const struct public_key *identity, struct err *err)
+int gateway_run(int core_fd, const char *address, const struct public_key *identity,
+	const struct link_server_limits *limits, struct err *err)
 {
 	int flags = fcntl(core_fd, F_GETFL);
 	if (flags < 0 || fcntl(core_fd, F_SETFL, flags | O_NONBLOCK) < 0)
@@ -157,7 +157,7 @@ int gateway_run(
 	struct gateway gateway = {0};
 	port_init(&gateway.port, core_fd);
 	gateway.calls = gateway_calls_new(&gateway.port);
-	int rc = serve(&gateway, address, identity, err);
+	int rc = serve(&gateway, address, identity, limits, err);
 	link_loop_free(gateway.loop);
 	gateway_calls_free(gateway.calls);
 	port_release(&gateway.port);

@@ -8,8 +8,8 @@
 #pragma once
 
 #include "common/base/err.h"
-#include "common/trust/key.h"
+#include "common/link/link.h"
 
 /* Serve until the core closes core_fd (0). ERR_*: it could not listen, or lost the core. */
-int gateway_run(
-	int core_fd, const char *address, const struct public_key *identity, struct err *err);
+int gateway_run(int core_fd, const char *address, const struct public_key *identity,
+	const struct link_server_limits *limits, struct err *err);

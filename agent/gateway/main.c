@@ -17,6 +17,7 @@ enum { CORE_FD = 3 };
 struct arguments {
 	const char *listen;
 	const char *host_key;
+	struct link_server_limits limits;
 };
 
 /* It faces the network: no new privileges, no dumps for others to read, no fds but its own. */
@@ -35,15 +36,27 @@ static int parse(int argc, char **argv, struct arguments *ret, struct err *err)
 	static const struct option options[] = {
 		{"listen", required_argument, NULL, 'l'},
 		{"host-key", required_argument, NULL, 'k'},
+		{"connections", required_argument, NULL, 'c'},
+		{"connections-per-address", required_argument, NULL, 'a'},
 		{NULL, 0, NULL, 0},
 	};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-		if (option == 'l')
+		switch (option) {
+		case 'l':
 			ret->listen = optarg;
-		else if (option == 'k')
+			break;
+		case 'k':
 			ret->host_key = optarg;
-		else
+			break;
+		case 'c': /* written by the core, from a checked configuration */
+			ret->limits.connections = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'a':
+			ret->limits.connections_per_address = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		default:
 			return err_set(err, ERR_USAGE, "unknown option");
+		}
 	}
 	if (ret->listen && ret->host_key && optind == argc)
 		return 0;
@@ -60,7 +73,7 @@ static int run(int argc, char **argv, struct err *err)
 		return -1;
 	if (sodium_init() < 0)
 		return err_set(err, ERR_INTERNAL, "libsodium cannot be used");
-	return gateway_run(CORE_FD, arguments.listen, &identity, err);
+	return gateway_run(CORE_FD, arguments.listen, &identity, &arguments.limits, err);
 }
 
 int main(int argc, char **argv)

@@ -20,7 +20,7 @@ struct buf { /* owned */
 	size_t cap;
 };
 
-#define BYTES(p, n) ((struct bytes){ .data = (const uint8_t *)(p), .len = (n) })
+#define BYTES(p, n) ((struct bytes){.data = (const uint8_t *)(p), .len = (n)})
 #define BYTES_STR(s) BYTES((s), strlen(s))
 
 void buf_release(struct buf *buf); /* frees, leaves an empty buffer */
@@ -38,7 +38,7 @@ void buf_consume(struct buf *buf, size_t n);
 const char *buf_str(struct buf *buf);
 static inline struct bytes buf_bytes(const struct buf *buf)
 {
-	return (struct bytes){ buf->data, buf->len };
+	return (struct bytes){buf->data, buf->len};
 }
 
 /* Fixed-width integers of wire and disk formats, little-endian. */

@@ -57,7 +57,7 @@ bool digest_from_bytes(const uint8_t *data, size_t len, struct digest *ret)
 {
 	if (len != 0 && len != DIGEST_SIZE)
 		return false;
-	*ret = (struct digest){ 0 };
+	*ret = (struct digest){0};
 	if (len)
 		memcpy(ret->bytes, data, DIGEST_SIZE);
 	return true;

@@ -1,7 +1,7 @@
 #include "common/base/err.h"
 
-#include <errno.h>
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 
 /* exit status: DESIGN "What people see"; status: gRPC canonical codes. */
@@ -10,26 +10,26 @@ static const struct {
 	int status;
 	int exit_status;
 } codes[] = {
-	[ERR_NONE] = { "ok", 0, 0 },
-	[ERR_INTERNAL] = { "internal", 13, 1 },
-	[ERR_USAGE] = { "usage", 3, 2 },
-	[ERR_CONFIG] = { "config", 3, 2 },
-	[ERR_INVALID] = { "invalid", 3, 1 },
-	[ERR_NOT_FOUND] = { "not_found", 5, 2 },
-	[ERR_EXISTS] = { "exists", 6, 2 },
-	[ERR_LOCKED] = { "locked", 10, 3 },
-	[ERR_PREFLIGHT] = { "preflight", 9, 4 },
-	[ERR_UNREACHABLE] = { "unreachable", 14, 4 },
-	[ERR_DEADLINE] = { "deadline", 4, 4 },
-	[ERR_NOSPACE] = { "no_space", 8, 4 },
-	[ERR_LIMIT] = { "limit", 8, 4 },
-	[ERR_IO] = { "io", 13, 1 },
-	[ERR_CORRUPT] = { "corrupt", 15, 1 },
-	[ERR_AUTH] = { "auth", 16, 8 },
-	[ERR_DENIED] = { "denied", 7, 8 },
-	[ERR_FAILED] = { "failed", 2, 5 },
-	[ERR_CANCELLED] = { "cancelled", 1, 10 },
-	[ERR_UNSUPPORTED] = { "unsupported", 12, 1 },
+	[ERR_NONE] = {"ok", 0, 0},
+	[ERR_INTERNAL] = {"internal", 13, 1},
+	[ERR_USAGE] = {"usage", 3, 2},
+	[ERR_CONFIG] = {"config", 3, 2},
+	[ERR_INVALID] = {"invalid", 3, 1},
+	[ERR_NOT_FOUND] = {"not_found", 5, 2},
+	[ERR_EXISTS] = {"exists", 6, 2},
+	[ERR_LOCKED] = {"locked", 10, 3},
+	[ERR_PREFLIGHT] = {"preflight", 9, 4},
+	[ERR_UNREACHABLE] = {"unreachable", 14, 4},
+	[ERR_DEADLINE] = {"deadline", 4, 4},
+	[ERR_NOSPACE] = {"no_space", 8, 4},
+	[ERR_LIMIT] = {"limit", 8, 4},
+	[ERR_IO] = {"io", 13, 1},
+	[ERR_CORRUPT] = {"corrupt", 15, 1},
+	[ERR_AUTH] = {"auth", 16, 8},
+	[ERR_DENIED] = {"denied", 7, 8},
+	[ERR_FAILED] = {"failed", 2, 5},
+	[ERR_CANCELLED] = {"cancelled", 1, 10},
+	[ERR_UNSUPPORTED] = {"unsupported", 12, 1},
 };
 static_assert(sizeof(codes) / sizeof(codes[0]) == ERR_CODE_COUNT, "a code without a row");
 

@@ -45,7 +45,7 @@ struct err {
 	char hint[512]; /* empty if none */
 };
 
-#define ERR_INIT ((struct err){ 0 })
+#define ERR_INIT ((struct err){0})
 
 /* Fill *err; always returns -1, so that `return err_set(err, …)` reads well. */
 int err_set(struct err *err, enum err_code code, const char *fmt, ...)

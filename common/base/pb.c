@@ -31,7 +31,7 @@ int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufC
 	if (in.len > PB_WIRE_MAX)
 		return err_set(err, ERR_LIMIT, "%s of %zu bytes, at most %d are accepted",
 			desc->short_name, in.len, PB_WIRE_MAX);
-	struct capped capped = { { capped_alloc, capped_free, NULL }, PB_HEAP_MAX };
+	struct capped capped = {{capped_alloc, capped_free, NULL}, PB_HEAP_MAX};
 	capped.allocator.allocator_data = &capped;
 	ProtobufCMessage *message =
 		protobuf_c_message_unpack(desc, &capped.allocator, in.len, in.data);
@@ -48,10 +48,11 @@ int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
 	ProtobufCMessage *message = NULL;
 	if (pb_unpack(desc, in, &message, err) < 0)
 		return -1;
-	struct buf again = { 0 };
+	struct buf again = {0};
 	pb_pack(message, &again);
 	/* Unknown fields are re-emitted where protobuf-c kept them, so count them too. */
-	bool same = again.len == in.len && (in.len == 0 || memcmp(again.data, in.data, in.len) == 0);
+	bool same =
+		again.len == in.len && (in.len == 0 || memcmp(again.data, in.data, in.len) == 0);
 	buf_release(&again);
 	if (!same || message->n_unknown_fields) {
 		pb_free(message);
@@ -89,10 +90,10 @@ void pb_set_bytes(ProtobufCBinaryData *field, const void *data, size_t len)
 
 ProtobufCMessage *pb_copy(const ProtobufCMessage *message)
 {
-	AUTO(buf) struct buf packed = { 0 };
+	AUTO(buf) struct buf packed = {0};
 	pb_pack(message, &packed);
-	ProtobufCMessage *copy = protobuf_c_message_unpack(message->descriptor, NULL, packed.len,
-		packed.data);
+	ProtobufCMessage *copy =
+		protobuf_c_message_unpack(message->descriptor, NULL, packed.len, packed.data);
 	if (!copy)
 		abort();
 	return copy;

@@ -28,15 +28,15 @@ void pb_pack(const ProtobufCMessage *message, struct buf *out);
 #define PB_UNPACK(type, in, ret, err)                                                              \
 	pb_unpack(&type##__descriptor, (in), (ProtobufCMessage **)(void *)(ret), (err))
 #define PB_PACK(message, out) pb_pack(&(message)->base, (out))
-#define PB_BYTES(field) ((struct bytes){ .data = (field).data, .len = (field).len })
+#define PB_BYTES(field) ((struct bytes){.data = (field).data, .len = (field).len})
 /* A bytes field that borrows memory; protobuf-c never writes through it when packing. */
 static inline ProtobufCBinaryData pb_borrow(const void *data, size_t len)
 {
 	union {
 		const void *in;
 		uint8_t *out;
-	} borrowed = { .in = data };
-	return (ProtobufCBinaryData){ .len = len, .data = borrowed.out };
+	} borrowed = {.in = data};
+	return (ProtobufCBinaryData){.len = len, .data = borrowed.out};
 }
 /* A string field that borrows memory, likewise. */
 static inline char *pb_str(const char *s)
@@ -44,7 +44,7 @@ static inline char *pb_str(const char *s)
 	union {
 		const char *in;
 		char *out;
-	} borrowed = { .in = s };
+	} borrowed = {.in = s};
 	return borrowed.out;
 }
 

@@ -10,8 +10,8 @@ static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *ret)
 	static const struct {
 		uint8_t mask, lead;
 		uint32_t min;
-	} forms[] = { { 0x80, 0x00, 0 }, { 0xe0, 0xc0, 0x80 }, { 0xf0, 0xe0, 0x800 },
-		{ 0xf8, 0xf0, 0x10000 } };
+	} forms[] = {
+		{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
 
 	for (size_t n = 0; n < ARRAY_LEN(forms) && n < len; n++) {
 		if ((p[0] & forms[n].mask) != forms[n].lead)
@@ -34,8 +34,8 @@ static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *ret)
 static bool is_deceptive(uint32_t c)
 {
 	return (c >= 0x80 && c < 0xa0) || c == 0x061c || (c >= 0x200b && c <= 0x200f) ||
-		(c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
-		(c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
+	       (c >= 0xfff9 && c <= 0xfffb) || (c >= 0xe0000 && c <= 0xe007f);
 }
 
 void text_escape(struct buf *out, struct bytes in)
@@ -62,7 +62,7 @@ void text_escape(struct buf *out, struct bytes in)
 
 char *text_escaped(const char *s)
 {
-	struct buf out = { 0 };
+	struct buf out = {0};
 	text_escape(&out, BYTES_STR(s));
 	buf_str(&out);
 	return (char *)out.data;
@@ -70,7 +70,7 @@ char *text_escaped(const char *s)
 
 char *text_bytes(uint64_t bytes, char out[static TEXT_UNIT_SIZE])
 {
-	static const char *const units[] = { "B", "kB", "MB", "GB", "TB" };
+	static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
 	double value = (double)bytes;
 	size_t unit = 0;
 	while (value >= 999.95 && unit + 1 < ARRAY_LEN(units)) {
@@ -87,7 +87,8 @@ char *text_duration(uint64_t ms, char out[static TEXT_UNIT_SIZE])
 	if (ms < 1000)
 		snprintf(out, TEXT_UNIT_SIZE, "%llums", (unsigned long long)ms);
 	else if (s < 10)
-		snprintf(out, TEXT_UNIT_SIZE, "%llu.%llus", s, (unsigned long long)(ms % 1000 / 100));
+		snprintf(out, TEXT_UNIT_SIZE, "%llu.%llus", s,
+			(unsigned long long)(ms % 1000 / 100));
 	else if (s < 60)
 		snprintf(out, TEXT_UNIT_SIZE, "%llus", s);
 	else if (s < 3600)

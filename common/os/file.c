@@ -43,7 +43,8 @@ int make_dirs(const char *path, mode_t mode, struct err *err)
 		char end = *p;
 		*p = '\0';
 		if (mkdir(copy, mode) < 0 && errno != EEXIST)
-			return err_errno(err, ERR_IO, errno, "cannot make the directory '%s'", copy);
+			return err_errno(
+				err, ERR_IO, errno, "cannot make the directory '%s'", copy);
 		*p = end;
 		if (end == '\0')
 			return 0;
@@ -56,7 +57,7 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *ret, struct e
 	if (fd < 0)
 		return err_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno,
 			"cannot open '%s'", path);
-	AUTO(buf) struct buf content = { 0 };
+	AUTO(buf) struct buf content = {0};
 	for (;;) {
 		if (content.len == content.cap &&
 			buf_reserve_max(&content, content.cap ? content.cap : 4096,
@@ -76,7 +77,7 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *ret, struct e
 		return err_set(err, ERR_LIMIT, "'%s' is larger than %zu bytes", path, max);
 	buf_release(ret);
 	*ret = content;
-	content = (struct buf){ 0 };
+	content = (struct buf){0};
 	return 0;
 }
 
@@ -158,12 +159,12 @@ int dir_sync(int dirfd, struct err *err)
 	return 0;
 }
 
-int file_write_atomic(int dirfd, const char *name, struct bytes content, mode_t mode,
-	struct err *err)
+int file_write_atomic(
+	int dirfd, const char *name, struct bytes content, mode_t mode, struct err *err)
 {
 	AUTO_FREE char *temporary = xasprintf("%s.new", name);
-	AUTO_CLOSE int fd = openat(dirfd, temporary,
-		O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+	AUTO_CLOSE int fd = openat(
+		dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return err_errno(err, ERR_IO, errno, "cannot create '%s'", temporary);
 	if (fchmod(fd, mode) < 0 || fd_write_all(fd, content.data, content.len, err) < 0) {

@@ -21,8 +21,8 @@ int make_dirs(const char *path, mode_t mode, struct err *err);
 /* The whole file, at most max bytes (ERR_LIMIT beyond); ERR_NOT_FOUND when it is not there. */
 int file_read(int dirfd, const char *path, size_t max, struct buf *ret, struct err *err);
 /* Write-fsync-rename-fsync(dir): `name` has either its old content or all of the new. */
-int file_write_atomic(int dirfd, const char *name, struct bytes content, mode_t mode,
-	struct err *err);
+int file_write_atomic(
+	int dirfd, const char *name, struct bytes content, mode_t mode, struct err *err);
 /* Remove a tree below dirfd without following symlinks; not being there is fine. */
 int tree_remove(int dirfd, const char *name, struct err *err);
 

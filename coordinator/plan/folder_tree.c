@@ -215,6 +215,8 @@ int tree_from_folder(const char *dir, struct tree *ret, struct err *err)
 		rc = manifest_finish(&tree.manifest, err);
 	if (rc < 0) {
 		tree_release(&tree);
+		if (err && err->code == ERR_INVALID)
+			err->code = ERR_CONFIG; /* the folder's own mistake, not a peer's */
 		return rc;
 	}
 	struct folder_impl *impl = xcalloc(1, sizeof(*impl));

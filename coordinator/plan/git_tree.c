@@ -225,6 +225,8 @@ int tree_from_commit(struct repo *repo, const char *commit, struct tree *ret, st
 	snprintf(tree.label, sizeof(tree.label), "%s", commit);
 	if (read_manifest(repo, root, &tree.manifest, err) < 0) {
 		tree_release(&tree);
+		if (err && err->code == ERR_INVALID)
+			err->code = ERR_CONFIG; /* the repository's own mistake, not a peer's */
 		return err_wrap(err, "commit %.7s", commit);
 	}
 	*ret = tree;

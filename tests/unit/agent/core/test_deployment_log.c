@@ -20,19 +20,19 @@ static void the_line_is_exact(void **state)
 		Fairlead__V1__State state;
 		const char *line;
 	} cases[] = {
-		{ DEPLOYMENT_LOG_DEPLOY, FAIRLEAD__V1__STATE__STATE_COMMITTED,
-			"2025-01-08T14:30:15+00:00 [DEPLOY] APP_ONLY: abc1234 → def5678 (45s)" },
-		{ DEPLOYMENT_LOG_FAILED, FAIRLEAD__V1__STATE__STATE_ROLLED_BACK,
+		{DEPLOYMENT_LOG_DEPLOY, FAIRLEAD__V1__STATE__STATE_COMMITTED,
+			"2025-01-08T14:30:15+00:00 [DEPLOY] APP_ONLY: abc1234 → def5678 (45s)"},
+		{DEPLOYMENT_LOG_FAILED, FAIRLEAD__V1__STATE__STATE_ROLLED_BACK,
 			"2025-01-08T14:30:15+00:00 [DEPLOY-FAILED] APP_ONLY: abc1234 → def5678 "
-			"(45s)" },
-		{ DEPLOYMENT_LOG_ROLLBACK, FAIRLEAD__V1__STATE__STATE_ROLLED_BACK,
-			"2025-01-08T14:30:15+00:00 [ROLLBACK] APP_ONLY: def5678 → abc1234 (45s)" },
-		{ DEPLOYMENT_LOG_ROLLBACK, FAIRLEAD__V1__STATE__STATE_COMMITTED,
-			"2025-01-08T14:30:15+00:00 [ROLLBACK] APP_ONLY: abc1234 → def5678 (45s)" },
+			"(45s)"},
+		{DEPLOYMENT_LOG_ROLLBACK, FAIRLEAD__V1__STATE__STATE_ROLLED_BACK,
+			"2025-01-08T14:30:15+00:00 [ROLLBACK] APP_ONLY: def5678 → abc1234 (45s)"},
+		{DEPLOYMENT_LOG_ROLLBACK, FAIRLEAD__V1__STATE__STATE_COMMITTED,
+			"2025-01-08T14:30:15+00:00 [ROLLBACK] APP_ONLY: abc1234 → def5678 (45s)"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		status.state = cases[i].state;
-		struct deployment_log_entry entry = { cases[i].kind, &status, 3 };
+		struct deployment_log_entry entry = {cases[i].kind, &status, 3};
 		AUTO_FREE char *line = deployment_log_line(&entry);
 		assert_string_equal(line, cases[i].line);
 	}
@@ -43,7 +43,7 @@ static void a_foreign_label_cannot_forge_a_line(void **state)
 	(void)state;
 	Fairlead__V1__DeploymentStatus status = FAIRLEAD__V1__DEPLOYMENT_STATUS__INIT;
 	status.commit_to = pb_str("a\nb\x1b[0m");
-	struct deployment_log_entry entry = { DEPLOYMENT_LOG_DEPLOY, &status, 0 };
+	struct deployment_log_entry entry = {DEPLOYMENT_LOG_DEPLOY, &status, 0};
 	AUTO_FREE char *line = deployment_log_line(&entry);
 	assert_null(strchr(line, '\n'));
 	assert_null(strchr(line, '\x1b'));

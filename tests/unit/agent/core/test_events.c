@@ -57,7 +57,7 @@ static void the_oldest_are_forgotten(void **state)
 	assert_true(events_after(events, 0, &number).len > 2000);
 	assert_true(number > 850 && number < 1000);
 	assert_int_equal(events_last(events), 1000);
-	AUTO(buf) struct buf file = { 0 };
+	AUTO(buf) struct buf file = {0};
 	assert_int_equal(file_read(dirfd, "events", 1 << 20, &file, &err), 0);
 	assert_true(file.len <= 2 * EVENTS_KEPT_BYTES + 4096);
 	events_close(events);

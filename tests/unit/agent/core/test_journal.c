@@ -36,8 +36,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int collect(void *user, uint64_t number, const Fairlead__V1__JournalRecord *record,
-	struct err *err)
+static int collect(
+	void *user, uint64_t number, const Fairlead__V1__JournalRecord *record, struct err *err)
 {
 	(void)err;
 	struct fixture *f = user;

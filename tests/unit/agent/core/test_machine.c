@@ -17,8 +17,8 @@ static Fairlead__V1__State walk(const enum machine_event *events, size_t count)
 }
 
 #define WALK(...)                                                                                  \
-	walk((const enum machine_event[]){ __VA_ARGS__ },                                          \
-		sizeof((const enum machine_event[]){ __VA_ARGS__ }) / sizeof(enum machine_event))
+	walk((const enum machine_event[]){__VA_ARGS__},                                            \
+		sizeof((const enum machine_event[]){__VA_ARGS__}) / sizeof(enum machine_event))
 
 static void the_main_road_commits(void **state)
 {
