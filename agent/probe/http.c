@@ -40,7 +40,7 @@ static void set_common(struct http *http, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 }
 
-static int set_http(struct http *http, CURL *easy)
+static CURLcode set_http(struct http *http, CURL *easy)
 {
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
@@ -50,7 +50,7 @@ static int set_http(struct http *http, CURL *easy)
 	return curl_easy_setopt(easy, CURLOPT_URL, http->request->probe->http->url);
 }
 
-static int set_tcp(struct http *http, CURL *easy)
+static CURLcode set_tcp(struct http *http, CURL *easy)
 {
 	const Fairlead__V1__TcpProbe *tcp = http->request->probe->tcp;
 	int is_v6 = strchr(tcp->host, ':') != NULL;

@@ -9,13 +9,14 @@ void health_init(struct health *health, const struct health_rule *rule, uint64_t
 {
 	*health = (struct health){
 		.rule = *rule,
+		.began_ms = now_ms,
 		.ask_at_ms = now_ms,
 		.count_from_ms = now_ms + rule->start_period_ms,
 		.phase = HEALTH_STARTING,
 	};
 	/* Without a pause a dead service would be asked without a pause. */
-	if (health->rule.interval_ms < HEALTH_QUICK_MS)
-		health->rule.interval_ms = HEALTH_QUICK_MS;
+	if (health->rule.interval_ms < HEALTH_INTERVAL_MIN_MS)
+		health->rule.interval_ms = HEALTH_INTERVAL_MIN_MS;
 }
 
 static void good(struct health *health, uint64_t now_ms)
@@ -49,9 +50,10 @@ static void bad(struct health *health, uint64_t now_ms)
 		health->ask_at_ms = now_ms + rule->interval_ms;
 		return;
 	}
-	health->pause_ms = health->pause_ms ? 2 * health->pause_ms : HEALTH_QUICK_MS;
-	health->pause_ms = min_u64(health->pause_ms, rule->interval_ms);
-	health->ask_at_ms = now_ms + health->pause_ms;
+	uint64_t pause = (now_ms - health->began_ms) / 4;
+	if (pause < HEALTH_QUICK_MS)
+		pause = HEALTH_QUICK_MS;
+	health->ask_at_ms = now_ms + min_u64(pause, rule->interval_ms);
 	/* The moment from which it counts is not slept through: that would be a retry more. */
 	if (now_ms < health->count_from_ms)
 		health->ask_at_ms = min_u64(health->ask_at_ms, health->count_from_ms);

@@ -1,8 +1,9 @@
 /* The judgement on one probe: when to ask, what an answer counts. Pure: events in, one step out;
  * times are milliseconds of one steady clock, passed in.
  *
- * Until the first good answer it asks quickly (50 ms, doubled up to interval), so that a service
- * that is up in 100 ms is known to be; a good answer counts at once, a bad one only after
+ * Until the first good answer it asks quickly: after 10 ms, then whenever a quarter of the time
+ * so far has passed again, at last every interval. So a service is known to be up at most a quarter
+ * later than it is. A good answer counts at once, a bad one only after
  * start_period. Bad answers count at most once an interval, so that `retries` in a row take
  * the time they say whatever the pace. After the first good answer every bad one counts, and
  * breaks min_healthy, for which answers must have been good without a break. The last answer of
@@ -11,7 +12,7 @@
 
 #include <stdint.h>
 
-enum { HEALTH_QUICK_MS = 50, HEALTH_GRACE_MS = 500 };
+enum { HEALTH_QUICK_MS = 10, HEALTH_INTERVAL_MIN_MS = 50, HEALTH_GRACE_MS = 2000 };
 
 struct health_rule {
 	uint64_t start_period_ms;
@@ -23,9 +24,9 @@ struct health_rule {
 
 struct health {
 	struct health_rule rule;
+	uint64_t began_ms;
 	uint64_t ask_at_ms;     /* while not asking */
 	uint64_t asked_ms;      /* while asking */
-	uint64_t pause_ms;      /* the last quick pause */
 	uint64_t count_from_ms; /* a bad answer before does not count */
 	uint64_t good_since_ms;
 	unsigned bad; /* in a row, counted */
