@@ -144,6 +144,7 @@ class Host:
         settings = {"listen": f"127.0.0.1:{self.port}", "root": self.root,
                     "state": self.dir / "state", "trust": self.trust, **more}
         lines = ["version: 1"] + [f'{key}: "{value}"' for key, value in settings.items()]
+        lines.append("users: { gateway: nobody, probe: nobody }")
         lines.append(f'variables: {{ PORT: "{self.service_port}" }}')
         self.config.write_text("\n".join(lines) + "\n")
 

@@ -28,28 +28,54 @@ def test_services_survive_the_agent_and_it_takes_the_next_deployment(deployed, h
     assert host.pid != pid and "Hello again" in host.get()[1]
 
 
-@ENDINGS
-def test_an_agent_that_ends_while_activating_ends_on_a_verified_release(deployed, how):
-    host, before = deployed.host, deployed.host.release
-    deployed.repo.replace("fairlead.yaml", "min_healthy: 200ms", "min_healthy: 2s")
-    deployed.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
-    deployed.repo.commit()
-    _, deployment = deployed.popen("deploy")
-    wait_until(lambda: host.release != before, "the switch")
-    host.stop(how)
-    _, err = deployment.communicate(timeout=60)
-    assert deployment.returncode not in (0, None), err
-    host.start()
+def deploy_until_the_switch(fleet):
+    """A deployment that has switched, and still has a second of health checks to go."""
+    before = fleet.host.release
+    fleet.repo.replace("fairlead.yaml", "min_healthy: 200ms", "min_healthy: 1s")
+    fleet.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
+    fleet.repo.write({"fairlead.yaml": (fleet.repo.path / "fairlead.yaml").read_text() +
+                      "strategy: { confirm_timeout: 3s }\n"})
+    fleet.repo.commit()
+    _, coordinator = fleet.popen("deploy")
+    wait_until(lambda: fleet.host.release != before, "the switch")
+    return before, coordinator
 
-    def settled():
-        status = deployed.fairlead("status", "--json").exits(0)
-        return "running\": {" not in status.out and host.get("/health")[0] == 200 and status
-    wait_until(settled, "the host has settled")
-    text = "Hello from Fairlead" if host.release == before else "Hello again"
-    assert text in host.get()[1]
-    assert host.health["release"] == host.release[:12]
-    deployed.repo.commit({"README.md": "# next\n"})
-    deployed.deploy("--retry-bad").exits(0)
+
+def settled(fleet):
+    """The host has no deployment in progress and its service is healthy."""
+    [status] = fleet.fairlead("status", "--json").exits(0).ndjson
+    return status["running"] is None and fleet.host.get("/health")[0] == 200
+
+
+def assert_whole(fleet, text):
+    assert text in fleet.host.get()[1]
+    assert fleet.host.health["release"] == fleet.host.release[:12]
+    fleet.repo.commit({"README.md": "# the next one\n"})
+    fleet.deploy("--retry-bad").exits(0)
+
+
+@ENDINGS
+def test_an_agent_that_comes_back_goes_on_and_so_does_the_coordinator(deployed, how):
+    before, coordinator = deploy_until_the_switch(deployed)
+    deployed.host.stop(how)
+    deployed.host.start()
+    out, err = coordinator.communicate(timeout=60)
+    assert coordinator.returncode == 0, out + err
+    assert deployed.host.release != before
+    assert_whole(deployed, "Hello again")
+
+
+@ENDINGS
+def test_without_a_coordinator_an_interrupted_deployment_is_undone(deployed, how):
+    """Nobody is left who would confirm, so the host returns to the release that was verified."""
+    before, coordinator = deploy_until_the_switch(deployed)
+    coordinator.kill()
+    coordinator.communicate()
+    deployed.host.stop(how)
+    deployed.host.start()
+    wait_until(lambda: settled(deployed), "the host has settled")
+    assert deployed.host.release == before
+    assert_whole(deployed, "Hello from Fairlead")
 
 
 def test_a_service_that_crashes_is_started_again(deployed):

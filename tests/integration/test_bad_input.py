@@ -24,7 +24,7 @@ def guarded(deployed):
 
 
 CONFIGS = [
-    ("start_period: 3s", "start_period: soon", ["fairlead.yaml:28", "start_period", "soon"]),
+    ("start_period: 3s", "start_period: soon", ["fairlead.yaml:24", "start_period", "soon"]),
     ("driver: process", "driver: proces", ["driver", "proces", "process"]),
     ("driver: process", "drivr: process", ["drivr", "driver"]),
     ("driver: process", "driver: compose", ["compose"]),

@@ -35,7 +35,8 @@ def test_a_failing_health_check_brings_every_host_back(three):
     three.deploy().exits(5).says("503", "page.html has no {visits}")
     assert_old_release_serves(three, before)
     for host in three.hosts:
-        assert "[DEPLOY-FAILED] APP_ONLY" in host.deployment_log[-1]
+        failed, back = host.deployment_log[-2:]
+        assert "[DEPLOY-FAILED] APP_ONLY" in failed and "[ROLLBACK] APP_ONLY" in back
 
 
 def test_one_bad_host_brings_all_three_back(three):
@@ -87,7 +88,7 @@ def test_a_health_check_that_never_answers_times_out(deployed):
     deployed.repo.replace("src/server.py", "status, answer = health()",
                           "threading.Event().wait()")
     deployed.repo.commit()
-    deployed.deploy().exits(5).says("timed out")
+    deployed.deploy().exits(5).says("no HTTP answer after 300ms")
     assert_old_release_serves(deployed, before)
 
 

@@ -67,7 +67,7 @@ def write_odd_tree(path):
     (path / "zeros").write_bytes(bytes(70000))
     (path / "run.sh").write_text("#!/bin/sh\n")
     (path / "run.sh").chmod(0o755)
-    deep = path.joinpath(*[f"d{number}" for number in range(100)])
+    deep = path.joinpath(*[f"d{number}" for number in range(90)])
     deep.mkdir(parents=True)
     (deep / "leaf").write_text("deep\n")
     (path / "link").symlink_to("src/page.html")

@@ -32,7 +32,9 @@ def wire(deployed, rawcall):
 class Wire:
     def __init__(self, fleet, program):
         self.fleet, self.host, self.program = fleet, fleet.host, program
-        self.sequence = 1_000_000  # above all that `fairlead` has used
+        self.target = next(path.name for path in (self.host.store / "releases").iterdir()
+                           if path.name != self.host.release)
+        self.sequence = time.time_ns()  # far above all that `fairlead` has used
 
     def run(self, *args, given=b""):
         run = subprocess.run([self.program, *map(str, args)], input=given, env=self.fleet.env,
@@ -45,7 +47,7 @@ class Wire:
             self.sequence += 1
         return self.run("sign", key or self.fleet.key_file, host_key or self.host.key,
                         ACTIONS[action], deployment,
-                        self.sequence if sequence is None else sequence, *times)
+                        self.sequence if sequence is None else sequence, *times, self.target)
 
     def send(self, method, command, key=None):
         """How the call ended: 'ok STATE_…' or 'code: message'."""
@@ -184,7 +186,8 @@ def test_an_observer_may_look(deployed):
     deployed.host.write_policy({"ci": {"key": deployed.signer, "roles": "[observe]"}})
     deployed.host.start()
     deployed.fairlead("status").exits(0).says("web1")
-    deployed.fairlead("rollback").exits(8)
+    deployed.repo.commit({"README.md": "# not by an observer\n"})
+    deployed.deploy().exits(8)
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
@@ -220,6 +223,7 @@ def test_an_agent_refuses_a_policy_that_others_can_write(make_fleet):
     host = make_fleet().host
     (host.trust / "policy.yaml").chmod(0o666)
     agent_refuses(host, "policy.yaml")
+    (host.trust / "policy.yaml").chmod(0o644)
 
 
 def test_an_agent_refuses_its_key_when_others_can_read_it(make_fleet):
@@ -229,6 +233,7 @@ def test_an_agent_refuses_its_key_when_others_can_read_it(make_fleet):
     assert len(keys) == 1 and keys[0].stat().st_mode & 0o777 == 0o600
     keys[0].chmod(0o644)
     agent_refuses(host, keys[0].name)
+    keys[0].chmod(0o600)
 
 
 def test_nothing_of_the_key_is_in_a_process_list_or_a_log(deployed):

@@ -1,12 +1,15 @@
 /* rawcall: what `fairlead` never does, for tests: commands with any content, bytes that were kept
  * or altered, and keys that are not meant for it, through a real link.
  *
- *   rawcall sign KEY_FILE HOST_KEY ACTION DEPLOYMENT SEQUENCE NOT_BEFORE_MS EXPIRES_MS > COMMAND
+ *   rawcall sign KEY_FILE HOST_KEY ACTION DEPLOYMENT SEQUENCE NOT_BEFORE_MS EXPIRES_MS
+ *           RELEASE > COMMAND
  *   rawcall send KEY_FILE HOST_KEY ADDRESS METHOD < COMMAND
  *
  * `sign` writes a packed SignedCommand on hello in production; ACTION is a number of the proto,
- * DEPLOYMENT 32 hex digits or "". `send` prints how the call ended: "ok STATE" or "CODE: message".
+ * DEPLOYMENT 32 hex digits or "", RELEASE what a rollback wants. `send` prints how the call ended:
+ * "ok STATE" or "CODE: message".
  */
+#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/link/link.h"
@@ -27,16 +30,18 @@ static int sign(char **args, struct err *err)
 	struct public_key host;
 	if (signing_key_load(args[0], &key, err) < 0 || public_key_parse(args[1], &host, err) < 0)
 		return -1;
-	uint8_t id[16];
-	size_t id_len = 0;
-	if (sodium_hex2bin(id, sizeof(id), args[3], strlen(args[3]), NULL, &id_len, NULL) < 0)
-		return err_set(err, ERR_USAGE, "'%s' is not a deployment id", args[3]);
+	uint8_t id[16], release[DIGEST_SIZE];
+	size_t id_len = 0, release_len = 0;
+	sodium_hex2bin(id, sizeof(id), args[3], strlen(args[3]), NULL, &id_len, NULL);
+	sodium_hex2bin(
+		release, sizeof(release), args[7], strlen(args[7]), NULL, &release_len, NULL);
 
 	Fairlead__V1__Command command = FAIRLEAD__V1__COMMAND__INIT;
 	Fairlead__V1__Rollback rollback = FAIRLEAD__V1__ROLLBACK__INIT;
 	Fairlead__V1__Abort abort = FAIRLEAD__V1__ABORT__INIT;
 	abort.reason = pb_str("rawcall");
 	rollback.actor = pb_str("rawcall");
+	rollback.target_manifest = pb_borrow(release, release_len);
 	rollback.lease_ms = rollback.activate_timeout_ms = rollback.confirm_timeout_ms =
 		PATIENCE_MS;
 	command.action = (Fairlead__V1__Action)strtol(args[2], NULL, 10);
@@ -134,7 +139,7 @@ int main(int argc, char **argv)
 		const char *name;
 		int args;
 		int (*run)(char **args, struct err *err);
-	} verbs[] = {{"sign", 7, sign}, {"send", 4, send_command}};
+	} verbs[] = {{"sign", 8, sign}, {"send", 4, send_command}};
 	struct err err = ERR_INIT;
 	if (sodium_init() < 0)
 		return 1;
