@@ -86,6 +86,8 @@ static int open_listener(struct listener *listener, const char *url, struct err 
 	int rv = nng_aio_alloc(&listener->aio, on_aio, listener);
 	if (rv == 0)
 		rv = nng_stream_listener_alloc(&listener->listener, url);
+	if (rv == 0) /* why: dial.c */
+		rv = nng_stream_listener_set_bool(listener->listener, NNG_OPT_TCP_NODELAY, true);
 	if (rv == 0)
 		rv = nng_stream_listener_listen(listener->listener);
 	if (rv == 0)
