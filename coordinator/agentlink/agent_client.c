@@ -81,7 +81,11 @@ static void link_closed(struct link *link, const struct err *err, void *user)
 	client->link = NULL;
 	client->open = false;
 	struct err named = *err;
-	err_wrap(&named, "host '%s' (%s)", client->setup.host->name, client->setup.host->address);
+	const struct fleet_host *host = client->setup.host;
+	if (strstr(err->message, host->address))
+		err_wrap(&named, "host '%s'", host->name);
+	else
+		err_wrap(&named, "host '%s' (%s)", host->name, host->address);
 	client->ops->closed(client->user, &named);
 }
 

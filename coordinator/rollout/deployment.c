@@ -161,10 +161,11 @@ static void begin(struct deployment *d)
 		target_begin(&d->targets[i]);
 	d->leader = find_leader(d);
 	rollout_start(d->engine);
-	drain(d);
-	for (size_t i = 0; i < d->count && !d->finished; i++)
+	/* Watched before they are asked, so that the leader's first word comes at once. */
+	for (size_t i = 0; i < d->count && rollout_outcome(d->engine) == ROLLOUT_RUNNING; i++)
 		if (d->targets[i].attachment == ATTACHED)
 			target_watch(&d->targets[i]);
+	drain(d);
 	/* Only now: the hosts are at work while the ledger writes. */
 	deployment_remember_begin(d);
 }
