@@ -121,6 +121,8 @@ static int run(const struct options *options, struct err *err)
 		planning_print(&planning, options);
 		return 0;
 	}
+	if (context_check_unlocked(&planning.context, err) < 0)
+		return -1;
 	if (plan_is_nothing(&planning.planned.plan))
 		return say_nothing(options, &planning);
 	return deploy(options, &planning, err);

@@ -185,7 +185,8 @@ static int run(const struct options *options, struct err *err)
 	if (context_open(options, &context, err) < 0)
 		return -1;
 	hosts_wait_described(context.hosts);
-	if (context_check_hosts(&context, context_missing_of(&context), err) < 0)
+	if (context_check_hosts(&context, context_missing_of(&context), err) < 0 ||
+		context_check_unlocked(&context, err) < 0)
 		return -1;
 	choices.items = xcalloc(hosts_count(context.hosts) + 1, sizeof(*choices.items));
 	hosts_ask_all(context.hosts, FAIRLEAD__V1__ACTION__ACTION_RELEASES, on_releases, &choices);

@@ -98,6 +98,21 @@ int context_check_hosts(
 	return -1;
 }
 
+int context_check_unlocked(const struct context *context, struct err *err)
+{
+	for (size_t i = 0; i < hosts_count(context->hosts); i++) {
+		const struct member *member = hosts_member(context->hosts, i);
+		const Fairlead__V1__AppStatus *app = member_app(member);
+		if (!app || !app->running)
+			continue;
+		err_set(err, ERR_LOCKED, "host '%s': '%s' is deploying %s/%s (it is %s)",
+			member->host->name, app->running->actor, context->config.app,
+			context->config.environment, report_state_name(app->running->state));
+		return err_hint(err, "Wait until it has ended; `fairlead status` shows it.");
+	}
+	return 0;
+}
+
 int context_failures(const struct context *context, const struct options *options, struct err *err)
 {
 	const struct err *first = hosts_failure(context->hosts);

@@ -24,6 +24,9 @@ enum context_missing { CONTEXT_MISSING_FAIL, CONTEXT_MISSING_SKIP };
 enum context_missing context_missing_of(const struct context *context); /* as configured */
 int context_check_hosts(
 	const struct context *context, enum context_missing missing, struct err *err);
+/* <0, ERR_LOCKED: a host is being deployed to. Its current release is not the verified one then,
+ * so nothing may rest on it. */
+int context_check_unlocked(const struct context *context, struct err *err);
 /* Print the error of every host that failed but the first to stderr or as JSON, and leave the
  * first in *err; returns its exit status, 0 if none failed. For verbs that show what they can. */
 int context_failures(const struct context *context, const struct options *options, struct err *err);

@@ -40,7 +40,7 @@ static void say_done(const struct deployment *d, struct buf *out)
 	const struct deployment_setup *setup = d->setup;
 	size_t done = count_in(d, ROLLOUT_COMMITTED);
 	AUTO_FREE char *from = label_of_all(setup->targets, setup->count);
-	AUTO_FREE char *to = label_short(setup->targets[0].commit_to);
+	AUTO_FREE char *to = label_short(label_first(setup->targets, setup->count)->commit_to);
 	buf_printf(out, "%s: %s → %s on %zu host%s", setup->class_name, from, to, done,
 		done == 1 ? "" : "s");
 	if (count_in(d, ROLLOUT_UNREACHED) == 0)
@@ -104,6 +104,8 @@ int deployment_conclude(struct deployment *d)
 	say(d, outcome, &line);
 	report_end(d->setup->report, rollout_outcome_name(outcome), exit_status,
 		clock_mono_ms() - d->setup->started_mono_ms, buf_str(&line));
-	deployment_remember_end(d, outcome);
+	/* Left alone it goes on, so the ledger says that it runs. */
+	if (!d->left)
+		deployment_remember_end(d, outcome);
 	return exit_status;
 }

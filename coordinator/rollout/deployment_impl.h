@@ -53,7 +53,8 @@ struct deployment {
 	struct interrupt interrupt;
 	unsigned interrupts;
 	bool finished;
-	bool left; /* at the second interrupt: the hosts go on alone */
+	bool diagnosed; /* a host's diagnosis was shown */
+	bool left;      /* at the second interrupt: the hosts go on alone */
 	uint64_t next_tick_ms;
 	uint64_t started_unix_ms;
 	struct ledger *ledger; /* NULL: could not be opened */

@@ -2,11 +2,13 @@
 
 #include "common/base/mem.h"
 #include "common/os/clock.h"
+#include "coordinator/rollout/label.h"
 
 static void ledger_row(
 	const struct deployment *d, struct ledger_deployment *row, char *id_hex, size_t id_hex_size)
 {
 	const struct deployment_setup *setup = d->setup;
+	const struct deployment_host *first = label_first(setup->targets, setup->count);
 	sodium_bin2hex(id_hex, id_hex_size, d->id, sizeof(d->id));
 	*row = (struct ledger_deployment){
 		.id = id_hex,
@@ -14,8 +16,8 @@ static void ledger_row(
 		.app = setup->config->app,
 		.environment = setup->config->environment,
 		.class_name = setup->class_name,
-		.commit_from = setup->count ? setup->targets[0].commit_from : "",
-		.commit_to = setup->count ? setup->targets[0].commit_to : "",
+		.commit_from = first ? first->commit_from : "",
+		.commit_to = first ? first->commit_to : "",
 		.actor = setup->actor,
 		.started_unix_ms = d->started_unix_ms,
 		.outcome = rollout_outcome_name(ROLLOUT_RUNNING),

@@ -102,22 +102,25 @@ void target_tell(struct deployment_target *target, enum rollout_event event)
 		return;
 	target->reported = true;
 	target->ended_ms = clock_mono_ms();
+	const char *diagnosis = target->status ? target->status->diagnosis : "";
 	report_host_end(d->setup->report, target->host->report_index, rollout_state_name(state),
-		target->err.code != ERR_NONE ? &target->err : NULL,
-		target->status ? target->status->diagnosis : "");
+		target->err.code != ERR_NONE ? &target->err : NULL, d->diagnosed ? "" : diagnosis);
+	/* The hosts of a bad release all say the same; one log excerpt is enough to read. */
+	d->diagnosed = d->diagnosed || diagnosis[0];
 }
 
 static void take_error(
 	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
 {
 	const Fairlead__V1__ErrorDetail *detail = status->error;
-	/* What an abort ends in is our doing, unless the host cannot go back. */
-	if (target->verb == ROLLOUT_ABORT && status->state != S(FAILED_SAFE))
-		return;
 	if (!detail || !detail->code[0])
 		return;
-	err_set(&target->err, err_code_from_name(detail->code), "host '%s': %s",
-		target->host->member->host->name, detail->message);
+	enum err_code code = err_code_from_name(detail->code);
+	/* The abort was our doing, and so was the upload that it cut off. */
+	if (target->verb == ROLLOUT_ABORT && (code == ERR_CANCELLED || code == ERR_UNREACHABLE))
+		return;
+	err_set(&target->err, code, "host '%s': %s", target->host->member->host->name,
+		detail->message);
 	err_hint(&target->err, "%s", detail->hint);
 }
 

@@ -1,34 +1,48 @@
 #include "coordinator/rollout/interrupt.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <sys/signalfd.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
+
+static const int signals[INTERRUPT_SIGNALS] = {SIGINT, SIGTERM};
+
+/* A handler, not a signalfd: nng's threads were started with these signals open, and one of them
+ * may be the one that gets it. -1: nobody listens. */
+static volatile sig_atomic_t event_fd = -1;
+
+static void on_signal(int number)
+{
+	(void)number;
+	int before = errno;
+	(void)eventfd_write(event_fd, 1);
+	errno = before;
+}
 
 int interrupt_init(struct interrupt *interrupt, struct err *err)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	interrupt->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	assert(event_fd == -1);
+	interrupt->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (interrupt->fd < 0)
-		return err_errno(err, ERR_INTERNAL, errno, "cannot make a signalfd");
-	pthread_sigmask(SIG_BLOCK, &set, &interrupt->before);
+		return err_errno(err, ERR_INTERNAL, errno, "cannot make an eventfd");
+	event_fd = interrupt->fd;
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < INTERRUPT_SIGNALS; i++)
+		sigaction(signals[i], &action, &interrupt->before[i]);
 	return 0;
 }
 
 void interrupt_release(struct interrupt *interrupt)
 {
-	pthread_sigmask(SIG_SETMASK, &interrupt->before, NULL);
+	for (size_t i = 0; i < INTERRUPT_SIGNALS; i++)
+		sigaction(signals[i], &interrupt->before[i], NULL);
+	event_fd = -1;
 	close(interrupt->fd);
 }
 
 unsigned interrupt_take(const struct interrupt *interrupt)
 {
-	struct signalfd_siginfo info;
-	unsigned count = 0;
-	while (read(interrupt->fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		count++;
-	return count;
+	eventfd_t count = 0;
+	return eventfd_read(interrupt->fd, &count) == 0 ? (unsigned)count : 0;
 }

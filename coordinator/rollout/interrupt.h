@@ -4,13 +4,16 @@
 #include "common/base/err.h"
 
 #include <signal.h>
+#include <stddef.h>
+
+enum { INTERRUPT_SIGNALS = 2 };
 
 struct interrupt {
 	int fd; /* readable when a signal has come */
-	sigset_t before;
+	struct sigaction before[INTERRUPT_SIGNALS];
 };
 
-/* From here until release both signals are held back from the calling thread. */
+/* From here until release both signals are counted instead of ending the process. */
 int interrupt_init(struct interrupt *interrupt, struct err *err);
 void interrupt_release(struct interrupt *interrupt);
 /* How many came since the last look. Never blocks. */

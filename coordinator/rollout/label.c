@@ -13,10 +13,20 @@ char *label_short(const char *label)
 	return xstrdup(label);
 }
 
+const struct deployment_host *label_first(const struct deployment_host *targets, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (targets[i].plan || targets[i].rollback)
+			return &targets[i];
+	return NULL;
+}
+
 char *label_of_all(const struct deployment_host *targets, size_t count)
 {
-	for (size_t i = 1; i < count; i++)
-		if (strcmp(targets[i].commit_from, targets[0].commit_from) != 0)
+	const struct deployment_host *first = label_first(targets, count);
+	for (size_t i = 0; i < count; i++)
+		if ((targets[i].plan || targets[i].rollback) &&
+			strcmp(targets[i].commit_from, first->commit_from) != 0)
 			return xstrdup("several releases");
-	return label_short(count ? targets[0].commit_from : "");
+	return label_short(first ? first->commit_from : "");
 }

@@ -138,8 +138,9 @@ struct rollout {
 	enum rollout_state *hosts;
 	size_t count;
 	unsigned failures;
-	enum err_code cause; /* of the first failure */
-	bool stop_unreached; /* a host could not be reached, and the policy is to fail */
+	enum err_code cause;   /* of the first failure */
+	enum err_code skipped; /* of the first host that was left out */
+	bool stop_unreached;   /* a host could not be reached, and the policy is to fail */
 	bool interrupted;
 	enum rollout_outcome outcome;
 	/* Actions to hand out. A host gets at most a prepare, an activate, a confirm and an
@@ -219,7 +220,9 @@ static enum rollout_outcome judge(const struct rollout *r)
 		return ROLLOUT_INTERRUPTED;
 	if (reverted)
 		return ROLLOUT_REVERTED;
-	return r->count ? outcome_unchanged(r->cause) : ROLLOUT_DONE;
+	if (r->count == 0)
+		return ROLLOUT_DONE;
+	return outcome_unchanged(r->cause ? r->cause : r->skipped);
 }
 
 static enum phase finish(struct rollout *r)
@@ -326,6 +329,15 @@ static void count_failure(struct rollout *r, enum err_code cause)
 		r->cause = cause;
 }
 
+static void count_unreached(struct rollout *r, enum err_code cause)
+{
+	bool skip = r->policy.unreachable == APP_UNREACHABLE_SKIP;
+	enum err_code *first = skip ? &r->skipped : &r->cause;
+	if (*first == ERR_NONE)
+		*first = cause;
+	r->stop_unreached = r->stop_unreached || !skip;
+}
+
 enum rollout_result rollout_event(
 	struct rollout *rollout, size_t host, enum rollout_event event, enum err_code cause)
 {
@@ -339,10 +351,8 @@ enum rollout_result rollout_event(
 		count_failure(rollout, cause);
 	if (rule->effect == EFFECT_FAILURE_ABORT)
 		emit(rollout, ROLLOUT_ABORT, host);
-	if (rule->effect == EFFECT_UNREACHED && rollout->cause == ERR_NONE)
-		rollout->cause = cause;
-	if (rule->effect == EFFECT_UNREACHED && rollout->policy.unreachable == APP_UNREACHABLE_FAIL)
-		rollout->stop_unreached = true;
+	if (rule->effect == EFFECT_UNREACHED)
+		count_unreached(rollout, cause);
 	if (was != ROLLOUT_WAITING)
 		settle(rollout);
 	return ROLLOUT_TAKEN;

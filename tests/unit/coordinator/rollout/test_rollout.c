@@ -99,6 +99,7 @@ static void runs_go_as_the_design_says(void **state)
 		{"unreachable is skipped", &skip, 2, "0u > 1p 1h 1c", "P1 A1 C1 F0 ",
 			ROLLOUT_DONE_SKIPPED},
 		{"all unreachable", &skip, 2, "0u 1u >", "F0 ", ROLLOUT_UNCHANGED},
+		{"skipped, and another is locked", &skip, 2, "0u > 1l", "P1 F0 ", ROLLOUT_LOCKED},
 		{"lost while preparing", &all_or_nothing, 2, "> 0p 1u 0a", "P0 P1 B0 F0 ",
 			ROLLOUT_UNCHANGED},
 		{"lost while activating", &all_or_nothing, 2, "> 0p 1p 0h 1u 0r",
