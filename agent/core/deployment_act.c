@@ -6,6 +6,7 @@
 #include "common/base/pb.h"
 #include "common/os/clock.h"
 #include "common/os/file.h"
+#include "common/os/spawn.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -55,6 +56,25 @@ static void report_stage(void *user, uint64_t done, uint64_t total)
 	worker_report(user, done, total);
 }
 
+/* Shared paths are for the services to write to: the first that names a user owns them. */
+static int shared_owner(const struct deployment *d, struct store_owner *ret, struct err *err)
+{
+	if (!d->app->core->may_change_user)
+		return 0;
+	for (size_t i = 0; i < d->plan->n_services; i++) {
+		const Fairlead__V1__ProcessSpec *process = d->plan->services[i]->process;
+		struct spawn_user user = {0};
+		if (!process || !process->user[0])
+			continue;
+		if (spawn_user_find(process->user, &user, err) < 0)
+			return -1;
+		*ret = (struct store_owner){user.uid, user.gid};
+		spawn_user_release(&user);
+		return 1;
+	}
+	return 0;
+}
+
 static int stage_work(void *user, struct worker_pipe *pipe, struct err *err)
 {
 	struct deployment *d = user;
@@ -72,6 +92,12 @@ static int stage_work(void *user, struct worker_pipe *pipe, struct err *err)
 		.progress = report_stage,
 		.user = pipe,
 	};
+	struct store_owner owner;
+	int owned = shared_owner(d, &owner, err);
+	if (owned < 0)
+		return -1;
+	if (owned)
+		stage.shared_owner = &owner;
 	if (!digest_from_bytes(d->plan->bundle_base.data, d->plan->bundle_base.len, &stage.base))
 		return err_set(err, ERR_INVALID, "the bundle's base has not 32 bytes");
 	return store_stage(&d->app->store, &stage, err);

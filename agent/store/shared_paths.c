@@ -5,6 +5,7 @@
 #include "common/base/text.h"
 #include "common/os/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <sys/stat.h>
 
@@ -122,6 +123,31 @@ ssize_t shared_paths_above(const struct manifest *links, const char *path)
 	return -1;
 }
 
+/* A seeded tree, links not followed; its depth is bounded by the manifest's rules. */
+static int give(int dirfd, const char *name, const struct store_owner *owner, struct err *err)
+{
+	struct stat st;
+	if (!owner)
+		return 0;
+	if (fchownat(dirfd, name, owner->uid, owner->gid, AT_SYMLINK_NOFOLLOW) < 0 ||
+		fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return err_errno(
+			err, ERR_IO, errno, "cannot give '%s' to user %u", name, owner->uid);
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	AUTO_CLOSE int fd = open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0, err);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return fd < 0 ? -1 : err_errno(err, ERR_IO, errno, "cannot list '%s'", name);
+	int rc = 0;
+	for (struct dirent *entry; rc == 0 && (entry = readdir(dir));)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			rc = give(fd, entry->d_name, owner, err);
+	closedir(dir);
+	TAKE_FD(fd); /* closed with dir */
+	return rc;
+}
+
 static int make_dir(int dirfd, const char *name, const char *path, struct err *err)
 {
 	if (mkdirat(dirfd, name, 0755) < 0)
@@ -134,7 +160,7 @@ static int make_dir(int dirfd, const char *name, const char *path, struct err *e
 }
 
 static int make_missing(const char *path, bool is_dir, struct cursor *seed, struct cursor *to,
-	struct pending *pending, struct err *err)
+	struct pending *pending, const struct store_owner *owner, struct err *err)
 {
 	const char *name, *seed_name;
 	int dirfd = cursor_make(to, path, pending, &name, err);
@@ -143,6 +169,9 @@ static int make_missing(const char *path, bool is_dir, struct cursor *seed, stru
 	struct err why = ERR_INIT;
 	int seed_dirfd = cursor_open(seed, path, &seed_name, &why);
 	if (seed_dirfd >= 0) {
+		if (faccessat(seed_dirfd, seed_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
+			give(seed_dirfd, seed_name, owner, err) < 0)
+			return -1;
 		if (renameat(seed_dirfd, seed_name, dirfd, name) == 0)
 			return 0;
 		if (errno != ENOENT)
@@ -152,11 +181,13 @@ static int make_missing(const char *path, bool is_dir, struct cursor *seed, stru
 			*err = why;
 		return -1;
 	}
-	return is_dir ? make_dir(dirfd, name, path, err) : 0;
+	if (!is_dir)
+		return 0;
+	return make_dir(dirfd, name, path, err) < 0 ? -1 : give(dirfd, name, owner, err);
 }
 
-int shared_paths_make(
-	const struct shared_paths *shared, const struct store *store, int seedfd, struct err *err)
+int shared_paths_make(const struct shared_paths *shared, const struct store *store, int seedfd,
+	const struct store_owner *owner, struct err *err)
 {
 	AUTO_CLOSE int sharedfd = layout_open(store, "shared", err);
 	if (sharedfd < 0)
@@ -165,8 +196,9 @@ int shared_paths_make(
 	AUTO(cursor) struct cursor to = CURSOR_INIT(sharedfd);
 	AUTO(cursor) struct cursor seed = CURSOR_INIT(seedfd);
 	for (size_t i = 0; i < shared->links.count; i++)
-		if (shared->missing[i] && make_missing(shared->links.entries[i].path,
-						  shared->is_dir[i], &seed, &to, &pending, err) < 0)
+		if (shared->missing[i] &&
+			make_missing(shared->links.entries[i].path, shared->is_dir[i], &seed, &to,
+				&pending, owner, err) < 0)
 			return -1;
 	return pending_sync(&pending, sharedfd, err);
 }

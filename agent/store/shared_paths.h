@@ -28,6 +28,7 @@ ssize_t shared_paths_above(const struct manifest *links, const char *path);
 char *shared_link_target(const char *path);
 
 /* Make what is missing: from seedfd, the tree of tracked content, where it has the path; else an
- * empty directory, or for a file nothing (the link dangles until somebody creates it). */
-int shared_paths_make(
-	const struct shared_paths *shared, const struct store *store, int seedfd, struct err *err);
+ * empty directory, or for a file nothing (the link dangles until somebody creates it). What is made
+ * is owner's (NULL: the agent's) before it is in place. */
+int shared_paths_make(const struct shared_paths *shared, const struct store *store, int seedfd,
+	const struct store_owner *owner, struct err *err);

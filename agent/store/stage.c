@@ -189,7 +189,8 @@ static int publish(struct stage *stage, struct err *err)
 	AUTO_CLOSE int releasesfd = layout_open(stage->store, "releases", err);
 	if (metafd < 0 || releasesfd < 0 || write_metas(stage, err) < 0 ||
 		pending_sync(&stage->pending, stage->dirfd, err) < 0 ||
-		shared_paths_make(&stage->shared, stage->store, stage->seedfd, err) < 0)
+		shared_paths_make(&stage->shared, stage->store, stage->seedfd,
+			stage->request->shared_owner, err) < 0)
 		return -1;
 	if (renameat(stage->dirfd, "manifest", metafd, meta_name(target, ".manifest", name)) < 0 ||
 		renameat(stage->dirfd, "stat", metafd, meta_name(target, ".stat", name)) < 0)

@@ -52,6 +52,11 @@ void store_records_free(Fairlead__V1__ReleaseRecord **records, size_t count);
 int store_manifest_read(const struct store *store, const struct digest *release,
 	struct manifest *ret, struct err *err);
 
+struct store_owner {
+	uid_t uid;
+	gid_t gid;
+};
+
 struct store_stage {
 	int bundle_fd;      /* -1: none came, the target must be here already */
 	struct digest base; /* zero: none */
@@ -61,6 +66,8 @@ struct store_stage {
 	size_t keep_count;
 	unsigned keep_releases;            /* as store_prune will get it */
 	const Fairlead__V1__Prepare *plan; /* shared paths; NULL: none */
+	/* Whom shared paths made now belong to, for the service writes to them; NULL: the agent. */
+	const struct store_owner *shared_owner;
 	void (*progress)(void *user, uint64_t done, uint64_t total); /* bytes; may be NULL */
 	void *user;
 };

@@ -102,7 +102,8 @@ struct world {
 	size_t keep_count;
 	unsigned keep_releases;
 	Fairlead__V1__Prepare plan;
-	uint64_t clock; /* activations */
+	const struct store_owner *shared_owner; /* NULL: ours */
+	uint64_t clock;                         /* activations */
 };
 
 static inline void world_init(struct world *world)
@@ -132,6 +133,7 @@ static inline int stage_fd(struct world *world, int fd, const struct digest *bas
 		.keep_count = world->keep_count,
 		.keep_releases = world->keep_releases,
 		.plan = &world->plan,
+		.shared_owner = world->shared_owner,
 	};
 	if (base)
 		stage.base = *base;

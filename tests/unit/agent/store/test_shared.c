@@ -235,6 +235,30 @@ static void a_bent_shared_link_is_noticed(void **state)
 	assert_int_equal(err.code, ERR_CORRUPT);
 }
 
+/* Root gives them away; anybody else can give them only to himself. */
+static void shared_paths_belong_to_the_service(void **state)
+{
+	(void)state;
+	AUTO_WORLD world;
+	world_init(&world);
+	struct store_owner owner = {
+		geteuid() == 0 ? 65534 : geteuid(), geteuid() == 0 ? 65534 : getegid()};
+	world.shared_owner = &owner;
+	share(&world, LIST("data", "var/logs"), LIST("settings.ini"));
+	AUTO_TREE tree = {0};
+	app(&tree, "one", "seed");
+	deploy(&world, NULL, &tree);
+	static const char *const paths[] = {
+		"data", "data/seed.json", "data/more/deep", "var/logs", "settings.ini"};
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+		AUTO_FREE char *path = shared(&world, paths[i]);
+		struct stat st;
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_uid, owner.uid);
+		assert_int_equal(st.st_gid, owner.gid);
+	}
+}
+
 int main(void)
 {
 	if (sodium_init() < 0)
@@ -247,6 +271,7 @@ int main(void)
 		cmocka_unit_test(clashes_are_refused),
 		cmocka_unit_test(other_shared_paths_are_another_tree),
 		cmocka_unit_test(a_bent_shared_link_is_noticed),
+		cmocka_unit_test(shared_paths_belong_to_the_service),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
