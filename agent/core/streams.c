@@ -240,7 +240,7 @@ int handle_logs(struct call *call, const struct envelope *envelope, struct err *
 		return err_set(err, ERR_INVALID, "a service name is not valid");
 	if (core_app(call->core, command->app, command->environment, APP_EXISTING, &call->app,
 		    err) < 0 ||
-		service_driver(call->app, logs->service, &ops, err) < 0)
+		service_driver(call->app, logs->service, &ops, err) < 0 || !ops)
 		return -1;
 	struct stream *stream = stream_new(call, pump_log);
 	stream->service = xstrdup(logs->service);

@@ -338,9 +338,9 @@ int app_config_load_text(const char *name, struct bytes text, const char *enviro
 	AUTO_YAML struct yaml *yaml = NULL;
 	if (yaml_load_bytes(name, text, &yaml, err) < 0)
 		return -1;
-	const struct yaml_node *root = yaml_root(yaml), *overlay;
+	const struct yaml_node *root = yaml_root(yaml), *overlay = NULL;
 	const struct yaml_node *environments = yaml_get(root, "environments");
-	const char *chosen;
+	const char *chosen = NULL;
 	struct app_file file = {0};
 	if ((environments && check_all(root, environments, err) < 0) ||
 		choose(name, environments, environment, &overlay, &chosen, err) < 0 ||
