@@ -19,14 +19,14 @@ def ctest_names(preset):
 def pytest_generate_tests(metafunc):
     presets = metafunc.config.getoption("--presets").split(",")
     units = [(preset, name) for preset in presets for name in ctest_names(preset)]
-    metafunc.parametrize("preset,unit", units, ids=["-".join(unit) for unit in units],
-                         scope="session")
+    metafunc.parametrize("unit", units, ids=["-".join(unit) for unit in units])
 
 
-def test_unit(preset, unit, sanitizer_env):
+def test_unit(unit, sanitizer_env):
+    preset, name = unit
     run = subprocess.run(
         ["ctest", "--test-dir", ROOT / "build" / preset, "--output-on-failure",
-         "--no-tests=error", "-R", f"^{unit}$"],
+         "--no-tests=error", "-R", f"^{name}$"],
         capture_output=True, text=True, env={**os.environ, **sanitizer_env})
     if run.returncode:
         pytest.fail(run.stdout + run.stderr, pytrace=False)
