@@ -126,8 +126,9 @@ static int turn(struct worker *worker, struct err *err)
 int probe_serve(int fd, struct err *err)
 {
 	AUTO_CLOSE int taken = fd;
-	struct worker worker = {.fd = fd};
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	struct worker worker = {.fd = taken};
+	if (fcntl(taken, F_SETFL, O_NONBLOCK) < 0 ||
+		curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return err_set(err, ERR_INTERNAL, "cannot set up the probe worker");
 	worker.multi = curl_multi_init();
 	if (!worker.multi)

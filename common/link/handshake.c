@@ -156,7 +156,7 @@ static int accept_proof(struct handshake *handshake, struct bytes box, struct er
 }
 
 /* Our turn to prove who we are: the box's key is of the transcript before our identity. */
-static enum handshake_step ask_for_signature(struct handshake *handshake)
+static int ask_for_signature(struct handshake *handshake)
 {
 	derive(handshake, box_labels[handshake->role], handshake->box);
 	absorb_identity(handshake, &handshake->self);
