@@ -247,6 +247,8 @@ void calls_drop_all(struct core *core)
 
 void calls_forget(struct core *core)
 {
-	while (core->calls)
-		call_free(core->calls);
+	for (struct call *call = core->calls, *next; call; call = next) {
+		next = call->next;
+		call_free(call);
+	}
 }

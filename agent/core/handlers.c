@@ -117,7 +117,7 @@ static int begin(struct call *call, const struct envelope *envelope, struct err 
 		return -1;
 	replay_record(&call->core->replay, command->app, command->environment, command->sequence,
 		PB_BYTES(command->deployment_id), envelope->command_digest);
-	if (spool >= 0)
+	if (spool >= 0 && command->prepare)
 		grant_spool(call, command->prepare->bundle_bytes, spool);
 	else
 		deployment_spooled(deployment, NULL);

@@ -80,7 +80,7 @@ static bool is_head(const uint8_t *head)
 static enum record_kind torn_or_damaged(const struct journal *journal, off_t size)
 {
 	AUTO(buf) struct buf rest = {0};
-	if (size - journal->end > (off_t)(2 * PB_WIRE_MAX))
+	if (size - journal->end > (off_t)2 * PB_WIRE_MAX)
 		return RECORD_DAMAGED; /* more than one append can have left */
 	size_t len = (size_t)(size - journal->end);
 	buf_reserve(&rest, len);

@@ -94,8 +94,10 @@ void gateway_calls_free(struct gateway_calls *calls)
 {
 	if (!calls)
 		return;
-	while (!TAILQ_EMPTY(&calls->list))
-		call_free(TAILQ_FIRST(&calls->list));
+	for (struct gateway_call *call = TAILQ_FIRST(&calls->list), *next; call; call = next) {
+		next = TAILQ_NEXT(call, next);
+		call_free(call);
+	}
 	free(calls);
 }
 

@@ -33,11 +33,11 @@ static const struct {
 };
 static_assert(sizeof(codes) / sizeof(codes[0]) == ERR_CODE_COUNT, "a code without a row");
 
-static int __attribute__((format(printf, 4, 0)))
+static void __attribute__((format(printf, 4, 0)))
 fill(struct err *err, enum err_code code, int errnum, const char *fmt, va_list ap)
 {
 	if (!err)
-		return -1;
+		return;
 	err->code = errnum == ENOSPC || errnum == EDQUOT ? ERR_NOSPACE : code;
 	err->errnum = errnum;
 	err->hint[0] = '\0';
@@ -45,53 +45,48 @@ fill(struct err *err, enum err_code code, int errnum, const char *fmt, va_list a
 	if (errnum && n >= 0 && (size_t)n < sizeof(err->message))
 		snprintf(err->message + n, sizeof(err->message) - (size_t)n, ": %s",
 			strerror(errnum));
-	return -1;
 }
 
-int err_set(struct err *err, enum err_code code, const char *fmt, ...)
+void err_fill(struct err *err, enum err_code code, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
 	fill(err, code, 0, fmt, ap);
 	va_end(ap);
-	return -1;
 }
 
-int err_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
+void err_fill_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
 	fill(err, code, errnum, fmt, ap);
 	va_end(ap);
-	return -1;
 }
 
-int err_hint(struct err *err, const char *fmt, ...)
+void err_fill_hint(struct err *err, const char *fmt, ...)
 {
 	if (!err)
-		return -1;
+		return;
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
 	va_end(ap);
-	return -1;
 }
 
-int err_wrap(struct err *err, const char *fmt, ...)
+void err_put_in_front(struct err *err, const char *fmt, ...)
 {
 	if (!err)
-		return -1;
+		return;
 	char context[sizeof(err->message)];
 	va_list ap;
 	va_start(ap, fmt);
 	int n = vsnprintf(context, sizeof(context), fmt, ap);
 	va_end(ap);
 	if (n < 0)
-		return -1;
+		return;
 	size_t used = (size_t)n < sizeof(context) ? (size_t)n : sizeof(context) - 1;
 	snprintf(context + used, sizeof(context) - used, ": %s", err->message);
 	memcpy(err->message, context, sizeof(context));
-	return -1;
 }
 
 void err_clear(struct err *err)

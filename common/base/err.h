@@ -47,17 +47,29 @@ struct err {
 
 #define ERR_INIT ((struct err){0})
 
-/* Fill *err; always returns -1, so that `return err_set(err, …)` reads well. */
-int err_set(struct err *err, enum err_code code, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+/* Each fills or changes *err and has the value -1, so that `return err_set(err, …)` reads well.
+ * They are macros for the compiler's sake: it sees the -1, and so that outputs are set whenever a
+ * call did not fail. */
+#define err_set(...) (err_fill(__VA_ARGS__), err_failed())
 /* The same, with errno taken from `errnum` and ": strerror" appended. ENOSPC and EDQUOT turn
  * any code into ERR_NOSPACE. */
-int err_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
+#define err_errno(...) (err_fill_errno(__VA_ARGS__), err_failed())
+/* Set the hint of an error already filled. */
+#define err_hint(...) (err_fill_hint(__VA_ARGS__), err_failed())
+/* Put "context: " in front of the message. */
+#define err_wrap(...) (err_put_in_front(__VA_ARGS__), err_failed())
+
+static inline int err_failed(void)
+{
+	return -1;
+}
+void err_fill(struct err *err, enum err_code code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void err_fill_errno(struct err *err, enum err_code code, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-/* Set the hint of an error already filled; returns -1. */
-int err_hint(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Put "context: " in front of the message; returns -1. */
-int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void err_fill_hint(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void err_put_in_front(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 void err_clear(struct err *err);
 
 /* The table. Never NULL; an unknown code reads as ERR_INTERNAL. */

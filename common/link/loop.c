@@ -12,6 +12,7 @@
 
 /* How long link_loop_free lets links send their last frames. */
 enum { FAREWELL_MS = 250 };
+static const uint64_t HOUR_MS = UINT64_C(3600) * 1000;
 
 static void wake(struct link_loop *loop)
 {
@@ -192,7 +193,7 @@ void link_loop_free(struct link_loop *loop)
 	while (loop->lingering > 0 && clock_mono_ms() < until)
 		link_loop_wait(loop, 10);
 	if (loop->lingering > 0)
-		loop_advance(loop, 3600 * 1000); /* every timer is due: they give up */
+		loop_advance(loop, HOUR_MS); /* every timer is due: they give up */
 	while (loop->owned > 0 || loop->lingering > 0)
 		link_loop_wait(loop, -1);
 	stop_reaper(loop);
@@ -213,7 +214,7 @@ int link_loop_timeout_ms(const struct link_loop *loop)
 		return -1;
 	uint64_t now = clock_now(loop);
 	uint64_t wait = first->due_ms > now ? first->due_ms - now : 0;
-	return wait < 3600 * 1000 ? (int)wait : 3600 * 1000;
+	return wait < HOUR_MS ? (int)wait : (int)HOUR_MS;
 }
 
 static void run_posted(struct link_loop *loop)

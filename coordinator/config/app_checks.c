@@ -107,17 +107,22 @@ static bool overlap(const char *a, const char *b)
 	return alen == blen || (alen < blen ? b : a)[n] == '/';
 }
 
+/* "data/" is "data". */
+static void cut_slashes(char **paths)
+{
+	for (; *paths; paths++) {
+		size_t len = strlen(*paths);
+		if ((*paths)[len - 1] == '/')
+			(*paths)[len - 1] = '\0';
+	}
+}
+
 int app_check_shared_overlap(
 	const struct app_file *file, const struct yaml_node *root, struct err *err)
 {
 	char **lists[] = {file->config.shared_dirs, file->config.shared_files};
-	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
-		for (char **p = lists[i]; *p; p++) {
-			size_t len = strlen(*p);
-			if ((*p)[len - 1] == '/')
-				(*p)[len - 1] = '\0';
-		}
-	}
+	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+		cut_slashes(lists[i]);
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++)
 		for (char **p = lists[i]; *p; p++)
 			for (size_t j = i; j < ARRAY_LEN(lists); j++)

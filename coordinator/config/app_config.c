@@ -95,7 +95,7 @@ static const struct config_field strategy_fields[] = {
 	{.key = "max_failures",
 		.type = CONFIG_NUMBER,
 		CONFIG_MEMBER(struct app_file, config.max_failures),
-		.max = 1000 * 1000,
+		.max = UINT64_C(1000) * 1000,
 		.preset = "0",
 		.doc = "Hosts that may fail in the whole deployment before it is stopped"},
 	{.key = "unreachable",
@@ -245,8 +245,9 @@ static void compile_services(struct app_file *file)
 		};
 	}
 	if (config->activate_timeout_ms == 0)
-		config->activate_timeout_ms =
-			2 * patience_ms > 10 * MINUTE_MS ? 2 * patience_ms : 10 * MINUTE_MS;
+		config->activate_timeout_ms = 2 * patience_ms > UINT64_C(10) * MINUTE_MS
+						      ? 2 * patience_ms
+						      : UINT64_C(10) * MINUTE_MS;
 }
 
 /* The whole file with the section of one environment (NULL: none) over it. */

@@ -13,10 +13,10 @@
 #include <stdint.h>
 
 struct app_rule {
-	char **match; /* patterns, coordinator/plan/pattern.h */
-	Fairlead__V1__ActionClass class;
+	char **match;    /* patterns, coordinator/plan/pattern.h */
 	char **services; /* empty: all */
-	unsigned line;   /* of fairlead.yaml, 0 for a built-in rule */
+	Fairlead__V1__ActionClass class;
+	unsigned line; /* of fairlead.yaml, 0 for a built-in rule */
 };
 
 struct app_service {

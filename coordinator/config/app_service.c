@@ -54,7 +54,7 @@ static const struct config_field restart_fields[] = {
 		.type = CONFIG_DURATION,
 		CONFIG_MEMBER(struct app_service_file, backoff_ms),
 		.min = 1,
-		.max = 60 * 1000,
+		.max = UINT64_C(60) * 1000,
 		.preset = "1s",
 		.doc = "Wait before the first retry; doubles each time, up to 60s"},
 	{0},
