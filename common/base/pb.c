@@ -42,6 +42,40 @@ int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufC
 	return 0;
 }
 
+static bool has_unknown_fields(const ProtobufCMessage *message);
+
+static bool field_has_unknown_fields(
+	const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+	const char *base = (const char *)message;
+	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+		return false;
+	if (field->label != PROTOBUF_C_LABEL_REPEATED) {
+		const ProtobufCMessage *child;
+		memcpy(&child, base + field->offset, sizeof(child));
+		return child && has_unknown_fields(child);
+	}
+	ProtobufCMessage *const *children;
+	size_t count;
+	memcpy(&children, base + field->offset, sizeof(children));
+	memcpy(&count, base + field->quantifier_offset, sizeof(count));
+	for (size_t i = 0; i < count; i++)
+		if (has_unknown_fields(children[i]))
+			return true;
+	return false;
+}
+
+/* In the message or in one inside of it, however deep. */
+static bool has_unknown_fields(const ProtobufCMessage *message)
+{
+	if (message->n_unknown_fields)
+		return true;
+	for (unsigned i = 0; i < message->descriptor->n_fields; i++)
+		if (field_has_unknown_fields(message, &message->descriptor->fields[i]))
+			return true;
+	return false;
+}
+
 int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
 	ProtobufCMessage **ret, struct err *err)
 {
@@ -50,11 +84,11 @@ int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
 		return -1;
 	struct buf again = {0};
 	pb_pack(message, &again);
-	/* Unknown fields are re-emitted where protobuf-c kept them, so count them too. */
+	/* Unknown fields are re-emitted where protobuf-c kept them, so look for them too. */
 	bool same =
 		again.len == in.len && (in.len == 0 || memcmp(again.data, in.data, in.len) == 0);
 	buf_release(&again);
-	if (!same || message->n_unknown_fields) {
+	if (!same || has_unknown_fields(message)) {
 		pb_free(message);
 		return err_set(err, ERR_INVALID, "%s is not in canonical form", desc->short_name);
 	}
