@@ -25,6 +25,48 @@ static void capped_free(void *data, void *p)
 	free(p);
 }
 
+/* What a message, or one inside of it however deep, has that its descriptor does not know. */
+enum unknown { UNKNOWN_NONE, UNKNOWN_SOME, UNKNOWN_ZERO /* one of them is number 0 */ };
+
+static enum unknown unknown_fields(const ProtobufCMessage *message);
+
+static enum unknown worse(enum unknown a, enum unknown b)
+{
+	return a > b ? a : b;
+}
+
+static enum unknown unknown_in_field(
+	const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+	const char *base = (const char *)message;
+	enum unknown found = UNKNOWN_NONE;
+	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+		return UNKNOWN_NONE;
+	if (field->label != PROTOBUF_C_LABEL_REPEATED) {
+		const ProtobufCMessage *child;
+		memcpy(&child, base + field->offset, sizeof(child));
+		return child ? unknown_fields(child) : UNKNOWN_NONE;
+	}
+	ProtobufCMessage *const *children;
+	size_t count;
+	memcpy(&children, base + field->offset, sizeof(children));
+	memcpy(&count, base + field->quantifier_offset, sizeof(count));
+	for (size_t i = 0; i < count; i++)
+		found = worse(found, unknown_fields(children[i]));
+	return found;
+}
+
+static enum unknown unknown_fields(const ProtobufCMessage *message)
+{
+	enum unknown found = UNKNOWN_NONE;
+	for (unsigned i = 0; i < message->n_unknown_fields; i++)
+		found = worse(
+			found, message->unknown_fields[i].tag == 0 ? UNKNOWN_ZERO : UNKNOWN_SOME);
+	for (unsigned i = 0; i < message->descriptor->n_fields; i++)
+		found = worse(found, unknown_in_field(message, &message->descriptor->fields[i]));
+	return found;
+}
+
 int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufCMessage **ret,
 	struct err *err)
 {
@@ -35,45 +77,15 @@ int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufC
 	capped.allocator.allocator_data = &capped;
 	ProtobufCMessage *message =
 		protobuf_c_message_unpack(desc, &capped.allocator, in.len, in.data);
-	if (!message)
+	/* protobuf-c takes field number 0 when it is spelled long, and then refuses to unpack what
+	 * it packs of it. */
+	if (!message || unknown_fields(message) == UNKNOWN_ZERO) {
+		pb_free(message);
 		return err_set(err, ERR_INVALID, "malformed %s message of %zu bytes",
 			desc->short_name, in.len);
+	}
 	*ret = message;
 	return 0;
-}
-
-static bool has_unknown_fields(const ProtobufCMessage *message);
-
-static bool field_has_unknown_fields(
-	const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
-{
-	const char *base = (const char *)message;
-	if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-		return false;
-	if (field->label != PROTOBUF_C_LABEL_REPEATED) {
-		const ProtobufCMessage *child;
-		memcpy(&child, base + field->offset, sizeof(child));
-		return child && has_unknown_fields(child);
-	}
-	ProtobufCMessage *const *children;
-	size_t count;
-	memcpy(&children, base + field->offset, sizeof(children));
-	memcpy(&count, base + field->quantifier_offset, sizeof(count));
-	for (size_t i = 0; i < count; i++)
-		if (has_unknown_fields(children[i]))
-			return true;
-	return false;
-}
-
-/* In the message or in one inside of it, however deep. */
-static bool has_unknown_fields(const ProtobufCMessage *message)
-{
-	if (message->n_unknown_fields)
-		return true;
-	for (unsigned i = 0; i < message->descriptor->n_fields; i++)
-		if (field_has_unknown_fields(message, &message->descriptor->fields[i]))
-			return true;
-	return false;
 }
 
 int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
@@ -88,7 +100,7 @@ int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
 	bool same =
 		again.len == in.len && (in.len == 0 || memcmp(again.data, in.data, in.len) == 0);
 	buf_release(&again);
-	if (!same || has_unknown_fields(message)) {
+	if (!same || unknown_fields(message)) {
 		pb_free(message);
 		return err_set(err, ERR_INVALID, "%s is not in canonical form", desc->short_name);
 	}

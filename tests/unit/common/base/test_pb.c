@@ -49,10 +49,21 @@ static void unknown_fields_are_not_canonical_however_deep(void **state)
 	CHECK("\x52\x07\x5a\x00\x5a\x03\xf8\x06\x01", true, false); /* of the second */
 }
 
+/* pb_copy packs and unpacks what came from outside: it must never be asked for the impossible. */
+static void field_zero_is_refused_however_it_is_spelled(void **state)
+{
+	(void)state;
+	CHECK("\x00\x01", false, false);
+	CHECK("\x80\x00\x01", false, false);
+	CHECK("\x52\x03\x80\x00\x01", false, false);
+	CHECK("\x52\x05\x5a\x03\x80\x00\x01", false, false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_spelling_is_canonical),
+		cmocka_unit_test(field_zero_is_refused_however_it_is_spelled),
 		cmocka_unit_test(unknown_fields_are_not_canonical_however_deep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
