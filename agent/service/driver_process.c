@@ -201,7 +201,7 @@ static void give_reply(struct operation *op, enum failed_means failed)
 	else if (reply && failed == FAILED_IS_AN_ERROR &&
 		 strcmp(reply->status->state, "failed") == 0)
 		start_failed(reply->status->message, &err);
-	if (err.code == ERR_NONE)
+	if (err.code == ERR_NONE && reply)
 		operation_finish(op, reply->status);
 	else
 		operation_fail(op, &err);

@@ -59,9 +59,11 @@ void yaml_free(struct yaml *yaml)
 static int add_node(struct builder *b, enum yaml_kind kind, struct yaml_node **ret, struct err *err)
 {
 	struct yaml *yaml = b->yaml;
-	if (yaml->count == yaml->nodes_max)
-		return error_at(yaml, b->line, err,
+	if (yaml->count == yaml->nodes_max) {
+		error_at(yaml, b->line, err,
 			"more than %zu values; split the file or make it smaller", yaml->nodes_max);
+		return -1; /* said where the analyzer sees it */
+	}
 	if ((yaml->count & (yaml->count - 1)) == 0)
 		yaml->nodes = xrealloc(
 			yaml->nodes, (yaml->count ? yaml->count * 2 : 1) * sizeof(*yaml->nodes));

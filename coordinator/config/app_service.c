@@ -167,7 +167,7 @@ static int unknown_service(
 	const struct app_service_files *files, const struct yaml_node *node, struct err *err)
 {
 	AUTO_FREE const char **names = xcalloc(files->count + 1, sizeof(*names));
-	for (size_t i = 0; i < files->count; i++)
+	for (size_t i = 0; files->services && i < files->count; i++)
 		names[i] = files->services[i].name;
 	const char *nearest = text_nearest(node->key, names);
 	if (nearest)
