@@ -1,4 +1,4 @@
-"""The C unit tests, as CTest lists them, each one test of this run."""
+"""The C unit tests and the short runs of the fuzz targets, as CTest lists them, each one test."""
 
 import json
 import os
