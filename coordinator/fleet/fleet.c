@@ -22,11 +22,14 @@ static int nobody(const char *path, const char *environment, const char *limit, 
 int fleet_open(const char *path, const char *environment, const char *limit, struct fleet *ret,
 	struct err *err)
 {
-	AUTO(fleet) struct fleet fleet = {0};
+	struct fleet fleet = {0};
 	struct selector *selector = NULL;
-	if (fleet_config_load(path, &fleet.config, err) < 0 ||
-		selector_parse(limit ? limit : "", &selector, err) < 0)
+	if (selector_parse(limit ? limit : "", &selector, err) < 0)
 		return -1;
+	if (fleet_config_load(path, &fleet.config, err) < 0) {
+		selector_free(selector);
+		return -1;
+	}
 	fleet.hosts = xcalloc(fleet.config.count + 1, sizeof(struct fleet_host *));
 	for (size_t i = 0; i < fleet.config.count; i++) {
 		const struct fleet_host *host = &fleet.config.hosts[i];
@@ -34,10 +37,11 @@ int fleet_open(const char *path, const char *environment, const char *limit, str
 			fleet.hosts[fleet.count++] = host;
 	}
 	selector_free(selector);
-	if (fleet.count == 0)
+	if (fleet.count == 0) {
+		fleet_release(&fleet);
 		return nobody(path, environment, limit, err);
+	}
 	*ret = fleet;
-	fleet = (struct fleet){0};
 	return 0;
 }
 

@@ -10,9 +10,10 @@ enum { TICK_MS = 100 };
 
 /* ---- the engine's wishes ---- */
 
-static void act(struct deployment *d, struct deployment_target *target, enum rollout_verb verb)
+static void act(struct deployment *d, size_t index, enum rollout_verb verb)
 {
-	if (verb == ROLLOUT_PREPARE && target != d->leader && !d->leader_spoke) {
+	struct deployment_target *target = &d->targets[index];
+	if (verb == ROLLOUT_PREPARE && index != d->leader && !d->leader_spoke) {
 		target->held = true;
 	} else if (target->held) {
 		/* Never asked, so there is nothing to abort. */
@@ -30,7 +31,7 @@ static void drain(struct deployment *d)
 		if (action.verb == ROLLOUT_FINISH)
 			d->finished = true;
 		else
-			act(d, &d->targets[action.host], action.verb);
+			act(d, action.host, action.verb);
 	}
 }
 
@@ -138,17 +139,16 @@ static int prepare_bundles(struct deployment *d, struct err *err)
 	return background_finish(background, hosts_loop(d->setup->hosts), err);
 }
 
-static struct deployment_target *find_leader(const struct deployment *d)
+static size_t find_leader(const struct deployment *d)
 {
-	struct deployment_target *leader = NULL;
+	size_t leader = d->count;
 	for (size_t i = 0; i < d->count; i++) {
-		struct deployment_target *target = &d->targets[i];
-		if (target->attachment != ATTACHED)
+		const struct public_key *key = &d->targets[i].host->member->host->key;
+		if (d->targets[i].attachment != ATTACHED)
 			continue;
-		if (!leader ||
-			memcmp(&target->host->member->host->key, &leader->host->member->host->key,
-				sizeof(struct public_key)) < 0)
-			leader = target;
+		if (leader == d->count ||
+			memcmp(key, &d->targets[leader].host->member->host->key, sizeof(*key)) < 0)
+			leader = i;
 	}
 	return leader;
 }

@@ -48,7 +48,7 @@ struct deployment {
 	uint8_t id[DEPLOYMENT_ID_SIZE];
 	/* Two coordinators at once would each lock some hosts and both give way. So all ask the
 	 * same host first, the one with the lowest key; the others once it has said yes or no. */
-	struct deployment_target *leader;
+	size_t leader; /* index; count if no host can be asked */
 	bool leader_spoke;
 	struct interrupt interrupt;
 	unsigned interrupts;

@@ -88,7 +88,7 @@ static bool is_final(enum rollout_state state)
 /* The host has accepted the deployment, or refused it. */
 static void speak(struct deployment_target *target)
 {
-	if (target == target->deployment->leader)
+	if (target->index == target->deployment->leader)
 		target->deployment->leader_spoke = true;
 }
 

@@ -2,25 +2,26 @@
 
 #include "common/base/mem.h"
 
-/* Names of the services that do not run, NULL-terminated; borrows the strings. */
+/* Names of the services that do not run, NULL-terminated; borrows the strings. app may be NULL. */
 static const char **services_down(const Fairlead__V1__AppStatus *app)
 {
-	size_t count = 0;
-	const char **down = xcalloc(app->n_services + 1, sizeof(*down));
-	for (size_t i = 0; i < app->n_services; i++)
+	size_t count = 0, services = app ? app->n_services : 0;
+	const char **down = xcalloc(services + 1, sizeof(*down));
+	for (size_t i = 0; i < services; i++)
 		if (strcmp(app->services[i]->state, "running") != 0)
 			down[count++] = app->services[i]->name;
 	return down;
 }
 
+/* `down` is freed by the caller, after the plan is made. */
 static void fill_state(const struct member *member, const struct bases *bases,
-	const struct source *source, struct plan_host_state *state)
+	const struct source *source, const char **down, struct plan_host_state *state)
 {
 	const Fairlead__V1__AppStatus *app = member_app(member);
 	state->host = member->host;
 	state->current = member_current(member);
 	state->commit = app && app->current ? app->current->commit : "";
-	state->down = app ? services_down(app) : NULL;
+	state->down = down;
 	state->known = PLAN_BASE_FIRST;
 	const struct base *base = bases_get(bases, &state->current);
 	if (!base)
@@ -40,15 +41,20 @@ int plan_hosts(const struct app_config *config, struct hosts *hosts, const struc
 	bases_find(hosts, source, &made.bases);
 	size_t count = 0;
 	struct plan_host_state *states = xcalloc(hosts_count(hosts) + 1, sizeof(*states));
+	const char ***down = xcalloc(hosts_count(hosts) + 1, sizeof(*down));
 	for (size_t i = 0; i < hosts_count(hosts); i++) {
 		const struct member *member = hosts_member(hosts, i);
-		if (member->state == MEMBER_READY)
-			fill_state(member, &made.bases, source, &states[count++]);
+		if (member->state != MEMBER_READY)
+			continue;
+		down[count] = services_down(member_app(member));
+		fill_state(member, &made.bases, source, down[count], &states[count]);
+		count++;
 	}
 	int r = plan_make(config, &source->tree.manifest, source->tree.label, states, count, forced,
 		&made.plan, err);
 	for (size_t i = 0; i < count; i++)
-		free((void *)(uintptr_t)states[i].down);
+		free(down[i]);
+	free(down);
 	free(states);
 	if (r < 0)
 		bases_release(&made.bases);

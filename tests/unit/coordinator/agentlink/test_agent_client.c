@@ -277,7 +277,7 @@ static void sequences_rise_above_what_the_host_has_seen(void **state)
 {
 	struct lab *lab = *state;
 	dial(lab);
-	uint64_t seen = (clock_unix_ms() + 3600 * 1000) * 1000, before = seen;
+	uint64_t seen = (clock_unix_ms() + UINT64_C(3600000)) * 1000, before = seen;
 	agent_client_set_last_sequence(lab->client, seen);
 	agent_client_set_last_sequence(lab->client, 1); /* never back */
 	for (int i = 0; i < 3; i++) {
