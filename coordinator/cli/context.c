@@ -72,7 +72,7 @@ static void name_others(const struct context *context, const struct err *first, 
 		return;
 	AUTO_FREE char *message = xstrdup(err->message);
 	AUTO_FREE char *hint = xstrdup(err->hint);
-	err_set(err, err->code, "%s; and so did %s", message, buf_str(&names));
+	err_set(err, err->code, "%s (and also: %s)", message, buf_str(&names));
 	err_hint(err, "%s", hint);
 }
 
