@@ -9,46 +9,29 @@
 
 /* ---- opening: what the journal says ---- */
 
-struct past {
+struct replaying {
 	struct app *app;
-	Fairlead__V1__JournalRecord *accepted, *latest; /* of the newest deployment */
+	struct deployment_past past;
 };
-
-static void replace(Fairlead__V1__JournalRecord **slot, const Fairlead__V1__JournalRecord *record)
-{
-	if (*slot)
-		pb_free(&(*slot)->base);
-	*slot = PB_COPY(Fairlead__V1__JournalRecord, record);
-}
 
 static int on_record(
 	void *user, uint64_t number, const Fairlead__V1__JournalRecord *record, struct err *err)
 {
 	(void)number;
 	(void)err;
-	struct past *past = user;
-	struct app *app = past->app;
+	struct replaying *replaying = user;
+	struct app *app = replaying->app;
 	const Fairlead__V1__Accepted *accepted = record->accepted;
 	bool has_digest = accepted && accepted->command_digest.len == DIGEST_SIZE;
 	replay_record(&app->core->replay, app->name, app->environment, record->sequence,
 		PB_BYTES(record->deployment_id), has_digest ? accepted->command_digest.data : NULL);
-	if (accepted)
-		replace(&past->accepted, record);
-	replace(&past->latest, record);
+	deployment_past_add(&replaying->past, record);
 	if (record->status) {
 		if (app->last)
 			pb_free(&app->last->base);
 		app->last = PB_COPY(Fairlead__V1__DeploymentStatus, record->status);
 	}
 	return 0;
-}
-
-static int recover(struct app *app, const struct past *past, struct err *err)
-{
-	if (app->core->purpose == CORE_TEND || !past->latest ||
-		machine_is_final(past->latest->state))
-		return 0;
-	return deployment_recover(app, past->accepted, past->latest, err);
 }
 
 /* The directory's name does not tell where the app ends and the environment begins; state/app does.
@@ -63,7 +46,7 @@ static int write_identity(struct app *app, struct err *err)
 
 static int open_state(struct app *app, struct err *err)
 {
-	struct past past = {.app = app};
+	struct replaying replaying = {.app = app};
 	app->state_dirfd = open_beneath(app->store.dirfd, "state", O_RDONLY | O_DIRECTORY, 0, err);
 	if (app->state_dirfd < 0)
 		return -1;
@@ -72,13 +55,10 @@ static int open_state(struct app *app, struct err *err)
 		rc = events_open(app->state_dirfd, core_events_added, app, &app->events, err);
 	if (rc == 0)
 		rc = journal_open(
-			app->state_dirfd, "journal", on_record, &past, &app->journal, err);
-	if (rc == 0)
-		rc = recover(app, &past, err);
-	if (past.accepted)
-		pb_free(&past.accepted->base);
-	if (past.latest)
-		pb_free(&past.latest->base);
+			app->state_dirfd, "journal", on_record, &replaying, &app->journal, err);
+	if (rc == 0 && app->core->purpose == CORE_SERVE)
+		rc = deployment_recover(app, &replaying.past, err);
+	deployment_past_release(&replaying.past);
 	return rc;
 }
 

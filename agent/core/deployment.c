@@ -115,7 +115,7 @@ static uint64_t state_time_ms(const struct deployment *d, Fairlead__V1__State st
 
 /* ---- the one place that changes the state ---- */
 
-static void set_error(struct deployment *d)
+void deployment_set_error(struct deployment *d)
 {
 	Fairlead__V1__ErrorDetail *detail = d->status->error;
 	if (d->cause.code == ERR_NONE)
@@ -144,8 +144,20 @@ static int journal_state(struct deployment *d, uint64_t sequence, struct err *er
 		record.accepted = d->record->accepted;
 	if (state == S(SWITCHED))
 		record.step = pb_str("SWITCH_BEGIN");
+	if (state >= S(ROLLING_BACK) && d->blame == CAUSE_RELEASE)
+		record.step = pb_str(DEPLOYMENT_STEP_RELEASE_FAILED);
 	if (machine_is_final(state))
 		record.status = d->status;
+	return journal_append(d->app->journal, &record, err);
+}
+
+int deployment_note(struct deployment *d, const char *step, struct err *err)
+{
+	Fairlead__V1__JournalRecord record = FAIRLEAD__V1__JOURNAL_RECORD__INIT;
+	record.unix_ms = clock_unix_ms();
+	record.deployment_id = d->status->deployment_id;
+	record.state = d->status->state;
+	record.step = pb_str(step);
 	return journal_append(d->app->journal, &record, err);
 }
 
@@ -165,7 +177,7 @@ static int deployment_enter(struct deployment *d, Fairlead__V1__State state, uin
 	d->status->state = state;
 	if (machine_is_final(state))
 		d->status->ended_unix_ms = clock_unix_ms();
-	set_error(d);
+	deployment_set_error(d);
 	struct err err = ERR_INIT;
 	if (journal_state(d, sequence, &err) < 0) {
 		core_die(d->app->core, &err);
@@ -178,7 +190,7 @@ static int deployment_enter(struct deployment *d, Fairlead__V1__State state, uin
 	return 0;
 }
 
-static void deployment_free(struct deployment *d)
+void deployment_free(struct deployment *d)
 {
 	deployment_stop_acts(d);
 	deployment_set_deadline(d, 0);
@@ -217,7 +229,8 @@ static void blame(struct deployment *d, enum machine_event event, const struct e
 		return;
 	}
 	d->cause = *cause;
-	if (event != MACHINE_ABORT && (state == S(SWITCHED) || state == S(RESTARTED)))
+	if ((event == MACHINE_FAIL || event == MACHINE_DEADLINE) &&
+		(state == S(SWITCHED) || state == S(RESTARTED)))
 		d->blame = CAUSE_RELEASE;
 }
 
@@ -250,8 +263,11 @@ static void run_queue(struct deployment *d, uint64_t sequence)
 		sequence = 0;
 	}
 	d->stepping = 0;
-	if (machine_is_final(d->status->state))
-		deployment_free(d);
+	if (!machine_is_final(d->status->state))
+		return;
+	/* Only now: those who wait have their answer. */
+	deployment_concluded(d);
+	deployment_free(d);
 }
 
 static void enqueue(struct deployment *d, enum machine_event event, const struct err *cause)
@@ -299,8 +315,7 @@ static struct deployment_service *service_named(struct deployment *d, const char
 	return &d->services[d->service_count++];
 }
 
-/* Pair the services of the new plan with those the old release was recorded with. */
-static int pair_services(struct deployment *d, struct err *err)
+int deployment_pair_services(struct deployment *d, struct err *err)
 {
 	const struct agent_config *config = &d->app->core->config;
 	for (size_t i = 0; i < d->plan->n_services; i++) {
@@ -345,8 +360,7 @@ static Fairlead__V1__DeploymentStatus *new_status(const Fairlead__V1__JournalRec
 	return status;
 }
 
-/* From a first record (owned by the deployment from here on). */
-static int build(struct app *app, Fairlead__V1__JournalRecord *record, struct deployment **ret,
+int deployment_build(struct app *app, Fairlead__V1__JournalRecord *record, struct deployment **ret,
 	struct err *err)
 {
 	struct deployment *d = xcalloc(1, sizeof(*d));
@@ -362,10 +376,6 @@ static int build(struct app *app, Fairlead__V1__JournalRecord *record, struct de
 		digest_is_zero(&d->to)) {
 		deployment_free(d);
 		return err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
-	}
-	if (pair_services(d, err) < 0) {
-		deployment_free(d);
-		return -1;
 	}
 	*ret = d;
 	return 0;
@@ -517,9 +527,9 @@ int deployment_begin(struct app *app, const struct envelope *envelope,
 		pb_free(&record->base);
 		return -1;
 	}
-	if (build(app, record, &d, err) < 0)
+	if (deployment_build(app, record, &d, err) < 0)
 		return -1;
-	if (open_spool(d, err) < 0) {
+	if (deployment_pair_services(d, err) < 0 || open_spool(d, err) < 0) {
 		deployment_free(d);
 		return -1;
 	}
@@ -571,7 +581,7 @@ int deployment_command(struct deployment *d, const struct envelope *envelope,
 	if (is_on_its_way(state, command->action)) {
 		wait_for(d, waiter);
 		waiter.entered(waiter.user, state, d->status);
-		return 0;
+		return DEPLOYMENT_WAITS;
 	}
 	if (machine_next(state, event) == S(UNSPECIFIED)) {
 		err_set(err, ERR_PREFLIGHT, "the deployment is %s, which does not take '%s'",
@@ -581,63 +591,7 @@ int deployment_command(struct deployment *d, const struct envelope *envelope,
 	wait_for(d, waiter);
 	enqueue(d, event, &cause);
 	run_queue(d, command->sequence);
-	return 0;
-}
-
-/* ---- recovery and end ---- */
-
-static void fail_restarted(struct deployment *d)
-{
-	struct err err = ERR_INIT;
-	err_set(&err, ERR_INTERNAL, "the agent was restarted before the host was prepared");
-	deployment_event(d, MACHINE_FAIL, &err);
-}
-
-/* Services are touched only after the switch was durable. */
-static int take_up_activation(struct deployment *d, struct err *err)
-{
-	struct digest current;
-	if (store_current(&d->app->store, &current, err) < 0)
-		return -1;
-	if (digest_equal(&current, &d->to)) {
-		for (size_t i = 0; i < d->service_count; i++)
-			d->services[i].touched = SERVICE_TOUCHED;
-		deployment_act(d);
-		return 0;
-	}
-	struct err cause = ERR_INIT;
-	err_set(&cause, ERR_INTERNAL, "the agent was restarted before it switched");
-	deployment_event(d, MACHINE_FAIL, &cause);
-	return 0;
-}
-
-int deployment_recover(struct app *app, const Fairlead__V1__JournalRecord *accepted,
-	const Fairlead__V1__JournalRecord *latest, struct err *err)
-{
-	struct deployment *d = NULL;
-	Fairlead__V1__State state = latest->state;
-	if (build(app, PB_COPY(Fairlead__V1__JournalRecord, accepted), &d, err) < 0)
-		return -1;
-	app->running = d;
-	d->status->state = state;
-	if (latest->error) {
-		err_set(&d->cause, err_code_from_name(latest->error->code), "%s",
-			latest->error->message);
-		set_error(d);
-	}
-	core_log("%s/%s: taking up a deployment that was %s", app->name, app->environment,
-		machine_state_name(state));
-	deployment_set_deadline(d, latest->deadline_unix_ms);
-	if (state < S(PREPARED)) {
-		fail_restarted(d);
-	} else if (state == S(SWITCHED) || state == S(RESTARTED)) {
-		return take_up_activation(d, err);
-	} else if (state == S(ROLLING_BACK)) {
-		for (size_t i = 0; i < d->service_count; i++)
-			d->services[i].touched = SERVICE_TOUCHED;
-		deployment_act(d);
-	}
-	return 0;
+	return DEPLOYMENT_ACTS;
 }
 
 void deployment_suspend(struct deployment *d)

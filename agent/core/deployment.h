@@ -29,16 +29,26 @@ int deployment_begin(struct app *app, const struct envelope *envelope,
 void deployment_spooled(struct deployment *deployment, const struct err *err);
 
 /* A verified, fresh command for this deployment. Refused (<0) where the table has no cell; a
- * command whose goal is reached already is not an event: the waiter is told the state at once. */
+ * command whose goal is reached already is not an event: the waiter is told the state at once, and
+ * its sequence is not journalled, so it must not be remembered either. */
+enum { DEPLOYMENT_ACTS, DEPLOYMENT_WAITS };
 int deployment_command(struct deployment *deployment, const struct envelope *envelope,
 	struct deployment_waiter waiter, struct err *err);
 /* Nobody listens any more. */
 void deployment_forget(struct deployment *deployment, const void *user);
 
-/* Rebuild from the journal: `accepted` is its first record, `latest` its newest. Takes up the act
- * of the state it was in, by the table in DESIGN "Recovery". */
-int deployment_recover(struct app *app, const Fairlead__V1__JournalRecord *accepted,
-	const Fairlead__V1__JournalRecord *latest, struct err *err);
+/* What the journal says of the newest deployment. */
+struct deployment_past {
+	Fairlead__V1__JournalRecord *accepted; /* its first record; NULL: there never was one */
+	Fairlead__V1__JournalRecord *latest;   /* the one that entered the state it is in */
+	unsigned recoveries;                   /* of that state, by starts of the agent before */
+	int concluded;                         /* it has ended, and all was written that follows */
+};
+/* The next record of the journal. */
+void deployment_past_add(struct deployment_past *past, const Fairlead__V1__JournalRecord *record);
+void deployment_past_release(struct deployment_past *past);
+/* Takes up the act of the state it was in, by the table in DESIGN "Recovery". */
+int deployment_recover(struct app *app, const struct deployment_past *past, struct err *err);
 
 /* The agent stops: kills the worker, stops timers, frees; the journal says where it was. */
 void deployment_suspend(struct deployment *deployment);

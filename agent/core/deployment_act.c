@@ -1,7 +1,6 @@
 /* The acts of a deployment: what is done on entering each state, one function a state. */
 #include "agent/core/deployment_impl.h"
 
-#include "agent/core/deployment_log.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/os/clock.h"
@@ -430,7 +429,7 @@ static void write_log(struct deployment *d, enum deployment_log_kind kind)
 {
 	struct deployment_log_entry entry = {kind, d->status, d->plan->files_changed};
 	struct err err = ERR_INIT;
-	if (deployment_log_write(d->app->store.dirfd, &entry, &err) < 0)
+	if (deployment_log_write(d->app->store.dirfd, &entry, d->log_how, &err) < 0)
 		core_log("%s/%s: deployment log: %s", d->app->name, d->app->environment,
 			err.message);
 }
@@ -453,10 +452,13 @@ static void mark_release(struct deployment *d, int verified)
 	struct err err = ERR_INIT;
 	Fairlead__V1__ReleaseRecord *record = NULL;
 	if (store_record_read(&d->app->store, &d->to, &record, &err) == 0) {
+		uint64_t newest = newest_activation(&d->app->store);
 		if (verified) {
+			/* Again after a crash it is the newest already. */
+			if (!record->activated || record->activated != newest)
+				record->activated = newest + 1;
 			record->verified = 1;
 			record->failed = 0;
-			record->activated = newest_activation(&d->app->store) + 1;
 		} else {
 			record->failed = 1;
 		}
@@ -506,6 +508,18 @@ static void act_failed_safe(struct deployment *d)
 		mark_release(d, 0);
 	write_log(d, DEPLOYMENT_LOG_FAILED);
 	conclude(d);
+}
+
+void deployment_concluded(struct deployment *d)
+{
+	struct err err = ERR_INIT;
+	if (d->app->core->fatal.code != ERR_NONE)
+		return; /* the journal does not say that it has ended */
+	if (deployment_log_sync(d->app->store.dirfd, &err) < 0)
+		core_log("%s/%s: deployment log: %s", d->app->name, d->app->environment,
+			err.message);
+	if (deployment_note(d, DEPLOYMENT_STEP_CONCLUDED, &err) < 0)
+		core_die(d->app->core, &err);
 }
 
 /* accepted waits for the bundle, prepared and healthy for a command. */

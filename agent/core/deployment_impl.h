@@ -3,6 +3,7 @@
 
 #include "agent/core/core.h"
 #include "agent/core/deployment.h"
+#include "agent/core/deployment_log.h"
 #include "agent/core/service_sequence.h"
 #include "agent/core/worker.h"
 
@@ -48,7 +49,8 @@ struct deployment {
 	uv_timer_t *deadline; /* NULL: none armed */
 	uint64_t deadline_unix_ms;
 	uint64_t progress_unix_ms; /* of the last progress event */
-	int undo_waits;            /* the undoing begins when the sequence under way has ended */
+	enum deployment_log_how log_how;
+	int undo_waits; /* the undoing begins when the sequence under way has ended */
 
 	struct deployment_waiter *waiters;
 	size_t waiter_count;
@@ -60,6 +62,24 @@ struct deployment {
 /* An event for the machine; cause NULL but for FAIL, ABORT and DEADLINE. May free the deployment
  * when it returns to the outermost caller. */
 void deployment_event(struct deployment *d, enum machine_event event, const struct err *cause);
+
+/* Steps of journal records beside the states. */
+#define DEPLOYMENT_STEP_RELEASE_FAILED "RELEASE_FAILED" /* it is to blame: quarantine it */
+#define DEPLOYMENT_STEP_RECOVERED "RECOVERED"           /* a new agent takes the act up again */
+#define DEPLOYMENT_STEP_CONCLUDED "CONCLUDED" /* ended, and recorded beside the journal too */
+
+/* From a first record, owned by the deployment from here on. */
+int deployment_build(struct app *app, Fairlead__V1__JournalRecord *record, struct deployment **ret,
+	struct err *err);
+/* Pair the services of the new plan with those the old release was recorded with. */
+int deployment_pair_services(struct deployment *d, struct err *err);
+void deployment_free(struct deployment *d);
+/* The status tells d->cause. */
+void deployment_set_error(struct deployment *d);
+/* A journal record of the state it is in. */
+int deployment_note(struct deployment *d, const char *step, struct err *err);
+/* The state is final and its act is done: make sure that it is on the disk. */
+void deployment_concluded(struct deployment *d);
 
 /* Run what belongs to the state the deployment is in. */
 void deployment_act(struct deployment *d);

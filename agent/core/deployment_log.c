@@ -7,7 +7,9 @@
 #include "common/os/file.h"
 
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <sodium.h>
+#include <sys/stat.h>
 
 static const char *const tags[] = {
 	[DEPLOYMENT_LOG_DEPLOY] = "DEPLOY",
@@ -79,22 +81,65 @@ static char *record(const struct deployment_log_entry *entry)
 	return text;
 }
 
-static int append(int dirfd, const char *name, const char *text, struct err *err)
+static const char *const files[] = {"deployment.log", "deployment.log.json"};
+
+enum { TAIL_MAX = 64 * 1024 };
+
+/* Cuts a line that a crash has torn; *ret_there when the end of the file has the whole one. */
+static int look_at_end(int fd, const char *line, bool *ret_there, struct err *err)
 {
-	AUTO_CLOSE int fd = open_beneath(dirfd, name, O_WRONLY | O_APPEND | O_CREAT, 0644, err);
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, ERR_IO, errno, "cannot stat it");
+	AUTO(buf) struct buf tail = {0};
+	size_t len = st.st_size < TAIL_MAX ? (size_t)st.st_size : TAIL_MAX;
+	off_t at = st.st_size - (off_t)len;
+	if (fd_pread_exact(fd, buf_reserve(&tail, len), len, at, err) < 0)
+		return -1;
+	tail.len = len;
+	const uint8_t *newline = len ? memrchr(tail.data, '\n', len) : NULL;
+	size_t whole = newline ? (size_t)(newline - tail.data) + 1 : 0;
+	if (whole < len && ftruncate(fd, at + (off_t)whole) < 0)
+		return err_errno(err, ERR_IO, errno, "cannot cut its torn end");
+	*ret_there = whole && memmem(tail.data, whole, line, strlen(line));
+	return 0;
+}
+
+static int append(
+	int dirfd, const char *name, const char *text, enum deployment_log_how how, struct err *err)
+{
+	bool there = false;
+	AUTO_CLOSE int fd = open_beneath(dirfd, name, O_RDWR | O_APPEND | O_CREAT, 0644, err);
 	if (fd < 0)
 		return -1;
 	AUTO_FREE char *line = xasprintf("%s\n", text);
-	if (fd_write_all(fd, line, strlen(line), err) < 0)
+	if (how == DEPLOYMENT_LOG_COMPLETE && look_at_end(fd, line, &there, err) < 0)
+		return err_wrap(err, "'%s'", name);
+	if (!there && fd_write_all(fd, line, strlen(line), err) < 0)
 		return err_wrap(err, "'%s'", name);
 	return 0;
 }
 
-int deployment_log_write(int dirfd, const struct deployment_log_entry *entry, struct err *err)
+int deployment_log_write(int dirfd, const struct deployment_log_entry *entry,
+	enum deployment_log_how how, struct err *err)
 {
 	AUTO_FREE char *line = deployment_log_line(entry);
 	AUTO_FREE char *json = record(entry);
-	if (append(dirfd, "deployment.log", line, err) < 0)
-		return -1;
-	return append(dirfd, "deployment.log.json", json, err);
+	const char *const texts[] = {line, json};
+	for (size_t i = 0; i < ARRAY_LEN(files); i++)
+		if (append(dirfd, files[i], texts[i], how, err) < 0)
+			return -1;
+	return 0;
+}
+
+int deployment_log_sync(int dirfd, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		AUTO_CLOSE int fd = open_beneath(dirfd, files[i], O_RDONLY, 0, err);
+		if (fd < 0)
+			return -1;
+		if (fdatasync(fd) < 0)
+			return err_errno(err, ERR_IO, errno, "cannot sync '%s'", files[i]);
+	}
+	return dir_sync(dirfd, err);
 }

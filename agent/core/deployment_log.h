@@ -21,7 +21,16 @@ struct deployment_log_entry {
 	uint32_t files_changed;
 };
 
+enum deployment_log_how {
+	DEPLOYMENT_LOG_APPEND,
+	DEPLOYMENT_LOG_COMPLETE, /* after a crash: only what the ends of the files do not have yet
+				  */
+};
+
 /* dirfd: the store. */
-int deployment_log_write(int dirfd, const struct deployment_log_entry *entry, struct err *err);
+int deployment_log_write(int dirfd, const struct deployment_log_entry *entry,
+	enum deployment_log_how how, struct err *err);
+/* What was written is durable when it returns 0. */
+int deployment_log_sync(int dirfd, struct err *err);
 /* The line alone, without a newline (caller frees). */
 char *deployment_log_line(const struct deployment_log_entry *entry);

@@ -160,12 +160,12 @@ static int handle_command(struct call *call, const struct envelope *envelope, st
 		return -1;
 	}
 	if (app->running && same_id(deployment_id(app->running), envelope)) {
-		if (deployment_command(app->running, envelope, waiter_of(call), err) < 0)
-			return -1;
+		int rc = deployment_command(app->running, envelope, waiter_of(call), err);
 		/* The call may have been answered, and so be gone. */
-		replay_record(&core->replay, command->app, command->environment, command->sequence,
-			PB_BYTES(command->deployment_id), NULL);
-		return 0;
+		if (rc == DEPLOYMENT_ACTS)
+			replay_record(&core->replay, command->app, command->environment,
+				command->sequence, PB_BYTES(command->deployment_id), NULL);
+		return rc < 0 ? -1 : 0;
 	}
 	if (app->last && same_id(PB_BYTES(app->last->deployment_id), envelope)) {
 		on_entered(call, app->last->state, app->last);

@@ -40,6 +40,8 @@ static const Fairlead__V1__State rules[MACHINE_STATE_COUNT][MACHINE_EVENT_COUNT]
 			[MACHINE_ABORT] = S(ROLLING_BACK),
 			[MACHINE_FAIL] = S(ROLLING_BACK),
 			[MACHINE_DEADLINE] = S(ROLLING_BACK),
+			[MACHINE_UNTOUCHED] = S(ABORTED),
+			[MACHINE_STUCK] = S(FAILED_SAFE),
 		},
 	[S(RESTARTED)] =
 		{
@@ -47,6 +49,7 @@ static const Fairlead__V1__State rules[MACHINE_STATE_COUNT][MACHINE_EVENT_COUNT]
 			[MACHINE_ABORT] = S(ROLLING_BACK),
 			[MACHINE_FAIL] = S(ROLLING_BACK),
 			[MACHINE_DEADLINE] = S(ROLLING_BACK),
+			[MACHINE_STUCK] = S(FAILED_SAFE),
 		},
 	[S(HEALTHY)] =
 		{
@@ -60,6 +63,7 @@ static const Fairlead__V1__State rules[MACHINE_STATE_COUNT][MACHINE_EVENT_COUNT]
 			[MACHINE_UNDONE] = S(ROLLED_BACK),
 			[MACHINE_FAIL] = S(FAILED_SAFE),
 			[MACHINE_DEADLINE] = S(FAILED_SAFE),
+			[MACHINE_STUCK] = S(FAILED_SAFE),
 		},
 };
 
@@ -75,6 +79,8 @@ static const char *const event_names[] = {
 	[MACHINE_FAIL] = "fail",
 	[MACHINE_DEADLINE] = "deadline",
 	[MACHINE_UNDONE] = "undone",
+	[MACHINE_UNTOUCHED] = "untouched",
+	[MACHINE_STUCK] = "stuck",
 };
 static_assert(sizeof(event_names) / sizeof(event_names[0]) == MACHINE_EVENT_COUNT,
 	"an event without a name");

@@ -19,6 +19,8 @@ enum machine_event {
 	MACHINE_FAIL,      /* the act of this state failed */
 	MACHINE_DEADLINE,  /* lease, activation or confirm time is over */
 	MACHINE_UNDONE,    /* the old release runs again and is healthy */
+	MACHINE_UNTOUCHED, /* after a crash: nothing was switched, so no service was touched */
+	MACHINE_STUCK,     /* the act of this state was taken up too often */
 	MACHINE_EVENT_COUNT
 };
 

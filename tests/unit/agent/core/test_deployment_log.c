@@ -1,6 +1,7 @@
 #include "agent/core/deployment_log.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
+#include "common/os/file.h"
 
 #include <setjmp.h>
 
@@ -50,11 +51,47 @@ static void a_foreign_label_cannot_forge_a_line(void **state)
 	assert_non_null(strstr(line, "none → a\\nb\\x1b"));
 }
 
+static void read_lines(int dirfd, const char *name, const char *expected)
+{
+	AUTO(buf) struct buf content = {0};
+	assert_int_equal(file_read(dirfd, name, 4096, &content, NULL), 0);
+	assert_string_equal(buf_str(&content), expected);
+}
+
+static void what_a_crash_left_out_is_completed_once(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/fairlead-log-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	AUTO_CLOSE int dirfd = open_dir(dir, NULL);
+	Fairlead__V1__DeploymentStatus status = FAIRLEAD__V1__DEPLOYMENT_STATUS__INIT;
+	status.commit_to = pb_str("def5678901234");
+	struct deployment_log_entry entry = {DEPLOYMENT_LOG_DEPLOY, &status, 1};
+	struct err err = ERR_INIT;
+	AUTO_FREE char *line = deployment_log_line(&entry);
+	AUTO_FREE char *one = xasprintf("%s\n", line);
+	AUTO_FREE char *two = xasprintf("%s\n%s\n", line, line);
+	AUTO_FREE char *torn = xasprintf("%.20s", line);
+	/* Two deployments may well have the same line; a crash does not add a third. */
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(
+			deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_APPEND, &err), 0);
+	assert_int_equal(deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_COMPLETE, &err), 0);
+	read_lines(dirfd, "deployment.log", two);
+	assert_int_equal(
+		file_write_atomic(dirfd, "deployment.log", BYTES_STR(torn), 0644, &err), 0);
+	assert_int_equal(deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_COMPLETE, &err), 0);
+	read_lines(dirfd, "deployment.log", one);
+	assert_int_equal(deployment_log_sync(dirfd, &err), 0);
+	tree_remove(AT_FDCWD, dir, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_line_is_exact),
 		cmocka_unit_test(a_foreign_label_cannot_forge_a_line),
+		cmocka_unit_test(what_a_crash_left_out_is_completed_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,7 +47,9 @@ static void every_cell_keeps_the_promise(void **state)
 				assert_int_equal(e, MACHINE_CONFIRM);
 			}
 			if (next == S(ABORTED))
-				assert_true(s < (int)S(SWITCHED));
+				assert_true(s < (int)S(SWITCHED) || e == MACHINE_UNTOUCHED);
+			if (e == MACHINE_STUCK && next != S(UNSPECIFIED))
+				assert_int_equal(next, S(FAILED_SAFE));
 			if (next == S(ROLLED_BACK))
 				assert_int_equal(s, S(ROLLING_BACK));
 			if (s >= (int)S(SWITCHED) && s <= (int)S(HEALTHY) && e == MACHINE_FAIL)
