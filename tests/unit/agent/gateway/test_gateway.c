@@ -479,11 +479,14 @@ static void survives_nonsense_from_the_core(void **state)
 	uint64_t number = begin_prepare(rig, &call);
 	send_grant(rig, number, 4, -1);
 	send_grant(rig, number, 4, spool);
-	send_grant(rig, number, 400, spool);
+	AUTO_CLOSE int second = memfd_create("second", MFD_CLOEXEC);
+	send_grant(rig, number, 400, second); /* one grant is enough */
 	send_chunk(call, BYTES_STR("1234"));
 	link_call_half_close(call);
 	EXPECT(rig, spooled);
 	assert_int_equal(rig->got->spooled->bytes, 4);
+	assert_int_equal(lseek(spool, 0, SEEK_END), 4);
+	assert_int_equal(lseek(second, 0, SEEK_END), 0);
 	send_grant(rig, number, 400, spool);
 	send_end(rig, number, NULL);
 	send_end(rig, number, NULL);

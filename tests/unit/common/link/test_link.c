@@ -507,8 +507,21 @@ static void handshakes_wait_their_turn(void **state)
 	struct world *world = *state;
 	struct seen seen[10] = {0};
 	struct link *links[10];
+	world->answers_late = true;
 	for (unsigned i = 0; i < 10; i++)
 		links[i] = dial(world, &seen[i]);
+	WAIT_FOR(world, world->sign_request == 2);
+	for (unsigned i = 0; i < 20; i++)
+		link_loop_wait(world->loop, 2);
+	assert_int_equal(world->sign_request, 2); /* requests are numbered as they are accepted */
+	world->answers_late = false;
+	loop_advance(world->loop, LINK_HANDSHAKE_TIMEOUT_MS + 1);
+	for (unsigned i = 0; i < 10; i++)
+		link_close(links[i]);
+	for (unsigned i = 0; i < 10; i++) {
+		seen[i] = (struct seen){0};
+		links[i] = dial(world, &seen[i]);
+	}
 	for (unsigned i = 0; i < 10; i++) {
 		WAIT_FOR(world, seen[i].opened);
 		link_close(links[i]);
