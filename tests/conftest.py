@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--presets", default="dev", help="built presets to test, comma-separated")
+    parser.addoption("--crash-pairs", type=int, default=200, help="random pairs of crashes to try")
+    parser.addoption("--crash-seed", default="1", help="which pairs")
+    parser.addoption("--crash-replay", help="one point, as a failure of tests/crash prints it")
 
 
 def pytest_generate_tests(metafunc):
@@ -17,7 +20,13 @@ def pytest_generate_tests(metafunc):
         # The fuzz preset is for its own targets, which test_units.py runs.
         presets = [preset for preset in metafunc.config.getoption("--presets").split(",")
                    if preset != "fuzz"]
-        metafunc.parametrize("preset", presets, scope="session")
+        # Indirectly: only so is it one value for all tests, and fixtures that rest on it are shared.
+        metafunc.parametrize("preset", presets, scope="session", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def preset(request):
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,11 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+ROOT = Path(__file__).resolve().parent.parent
 
 # A side of the house may include these; proto/ is generated and comes as fairlead/v1/.
 MAY_USE = {

@@ -3,10 +3,11 @@
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def ctest_names(preset):

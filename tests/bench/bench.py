@@ -23,8 +23,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "integration"))
-from lab import Fleet, children, free_port, process_alive, wait_until  # noqa: E402
+for folder in ("integration", "tools"):
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / folder))
+from lab import Fleet, children, free_port, process_alive, program_of, wait_until  # noqa: E402
+from namespaces import own_loopback  # noqa: E402
 
 FILES, SEED = 4200, 7
 
@@ -221,7 +223,6 @@ class Bench:
         host.run("stop-services")
         shutil.rmtree(host.root)
         host.root.mkdir()
-        shutil.rmtree(host.dir / "state", ignore_errors=True)
         host.start()
         yield "Fairlead", measured(fairlead_deploy(self.fleet))
         for name, peer in self.peers.items():
@@ -255,17 +256,22 @@ CASES = [("first deployment", Bench.first), ("docs only", Bench.docs),
          ("one source file, restart, health", Bench.one_file)]
 
 
+def process_status(pid):
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return dict(line.split(":", 1) for line in lines)
+
+
 def memory(pid):
     """(RSS, anonymous part of it) in kB."""
-    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-    return tuple(int(fields[name].split()[0]) for name in ("VmRSS", "RssAnon"))
+    status = process_status(pid)
+    return tuple(int(status[name].split()[0]) for name in ("VmRSS", "RssAnon"))
 
 
 def print_memory(fleet):
     agent = fleet.host.agent.pid
     programs = {"fairlead-agent": agent, **children(agent)}
-    for name, pid in list(programs.items()):
-        programs.update(children(pid))
+    shim = int(process_status(fleet.host.pid)["PPid"])
+    programs[program_of(shim)] = shim
     print("\nmemory of each program of the agent, at rest\n")
     print(f"  {'program':18} {'RSS':>10} {'anonymous':>12}")
     for name, pid in programs.items():
@@ -292,6 +298,7 @@ def main():
     parser.add_argument("--bin", type=Path, required=True, help="where the programs are")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each case (default 7)")
     options = parser.parse_args()
+    own_loopback()  # so that its counters count nobody else's bytes
     with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as directory:
         bench = Bench(Path(directory), options.bin.resolve())
         try:

@@ -46,6 +46,15 @@ def three(make_fleet):
 
 
 @pytest.fixture(scope="module")
+def served(tmp_path_factory, bin_dir, sanitizer_env):
+    """One host that serves the first release, for all tests of a module: they leave it as it was."""
+    fleet = build_fleet(tmp_path_factory.mktemp("served"), bin_dir, sanitizer_env, hosts=1).start()
+    fleet.deploy().exits(0)
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture(scope="module")
 def desk(tmp_path_factory, bin_dir, sanitizer_env):
     """A repository, a key and an inventory, with no agent running: for verbs that reach no host."""
     fleet = build_fleet(tmp_path_factory.mktemp("desk"), bin_dir, sanitizer_env, hosts=1)

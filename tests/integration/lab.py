@@ -54,12 +54,17 @@ def process_alive(pid):
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def program_of(pid):
+    """The name of a process's program."""
+    return os.path.basename(Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]).decode()
+
+
 def children(pid):
-    """Process ids below pid, by name."""
+    """Process ids of the children of pid, by program."""
     found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            found[Path(f"/proc/{child}/comm").read_text().strip()] = int(child)
+            found[program_of(child)] = int(child)
     return found
 
 

@@ -118,7 +118,7 @@ def test_a_second_agent_on_the_same_state_is_refused(deployed):
 
 def test_the_gateway_dies_and_is_replaced(deployed):
     """The core holds no network; without its gateway it starts another one."""
-    gateway = children(deployed.host.agent.pid)["fairlead-gatewa"]
+    gateway = children(deployed.host.agent.pid)["fairlead-gateway"]
     os.kill(gateway, signal.SIGKILL)
     wait_until(lambda: deployed.fairlead("status").status == 0, "the host answers again")
     assert deployed.host.agent.poll() is None

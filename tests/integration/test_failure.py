@@ -88,7 +88,7 @@ def test_a_health_check_that_never_answers_times_out(deployed):
     deployed.repo.replace("src/server.py", "status, answer = health()",
                           "threading.Event().wait()")
     deployed.repo.commit()
-    deployed.deploy().exits(5).says("no HTTP answer after 300ms")
+    deployed.deploy().exits(5).says("no HTTP answer after")
     assert_old_release_serves(deployed, before)
 
 

@@ -15,18 +15,13 @@ ACTIONS = {"Abort": 5, "Rollback": 6, "Status": 7}
 MINUTE_MS = 60_000
 
 
-@pytest.fixture
-def rawcall(build_dir):
-    return build_dir / "tools" / "rawcall"
-
-
-@pytest.fixture
-def wire(deployed, rawcall):
+@pytest.fixture(scope="module")
+def wire(served, build_dir):
     """A host that has two releases, and the means to send it anything."""
-    deployed.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
-    deployed.repo.commit()
-    deployed.deploy().exits(0)
-    return Wire(deployed, rawcall)
+    served.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
+    served.repo.commit()
+    served.deploy().exits(0)
+    return Wire(served, build_dir / "tools" / "rawcall")
 
 
 class Wire:
