@@ -247,6 +247,17 @@ static void answer(struct call *call, Fairlead__V1__AppStatus *status)
 	call_reply(call, &host.base);
 }
 
+/* What `current` points to; while a deployment runs, what it comes from: the other is not verified.
+ */
+static bool verified_release(
+	const struct app *app, const Fairlead__V1__DeploymentStatus *running, struct digest *ret)
+{
+	bool known = running ? digest_from_bytes(
+				       running->from_manifest.data, running->from_manifest.len, ret)
+			     : store_current(&app->store, ret, NULL) == 0;
+	return known && !digest_is_zero(ret);
+}
+
 static void answer_view(struct view *view, struct call *call,
 	Fairlead__V1__ServiceStatus *const *services, size_t count)
 {
@@ -262,7 +273,7 @@ static void answer_view(struct view *view, struct call *call,
 		memcpy(list, services, count * sizeof(*list));
 	status.app = app->name;
 	status.environment = app->environment;
-	if (store_current(&app->store, &digest, NULL) == 0 && !digest_is_zero(&digest) &&
+	if (verified_release(app, running, &digest) &&
 		store_record_read(&app->store, &digest, &record, NULL) == 0) {
 		fill_release(record, &digest, &release);
 		status.current = &release;
