@@ -140,6 +140,17 @@ static char *bounded(struct buf *answer)
 	return xstrndup(buf_str(answer), len);
 }
 
+static void name_peer(const struct http *http, Fairlead__V1__ProbeReply *ret)
+{
+	char *address = NULL;
+	long port = 0;
+	if (curl_easy_getinfo(http->easy, CURLINFO_PRIMARY_IP, &address) != CURLE_OK || !address ||
+		curl_easy_getinfo(http->easy, CURLINFO_PRIMARY_PORT, &port) != CURLE_OK)
+		return;
+	ret->peer_address = address;
+	ret->peer_port = (uint32_t)port;
+}
+
 void http_answer(struct http *http, CURLcode result, Fairlead__V1__ProbeReply *ret)
 {
 	uint64_t latency_us = now_us() - http->began_us;
@@ -167,4 +178,6 @@ void http_answer(struct http *http, CURLcode result, Fairlead__V1__ProbeReply *r
 	ret->request = http->request->request;
 	ret->latency_us = latency_us;
 	ret->answer = bounded(&answer);
+	if (result != CURLE_COULDNT_CONNECT)
+		name_peer(http, ret);
 }

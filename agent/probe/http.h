@@ -18,5 +18,5 @@ struct http {
 struct http *http_new(Fairlead__V1__ProbeRequest *request);
 /* The easy handle must have left its multi handle. */
 void http_free(struct http *http);
-/* It has ended with `result`. ret->answer is malloc'ed. */
+/* It has ended with `result`. ret->answer is malloc'ed, ret->peer_address as long as `http`. */
 void http_answer(struct http *http, CURLcode result, Fairlead__V1__ProbeReply *ret);

@@ -99,10 +99,10 @@ static void end(struct worker *worker, CURL *easy, CURLcode result)
 	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&http);
 	Fairlead__V1__ProbeReply message = FAIRLEAD__V1__PROBE_REPLY__INIT;
 	http_answer(http, result, &message);
-	leave(worker, http);
 	/* A closed socket is noticed by the next take_requests. */
 	reply(worker, &message);
 	free(message.answer);
+	leave(worker, http);
 }
 
 static int turn(struct worker *worker, struct err *err)

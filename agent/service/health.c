@@ -12,6 +12,7 @@ void health_init(struct health *health, const struct health_rule *rule, uint64_t
 		.began_ms = now_ms,
 		.ask_at_ms = now_ms,
 		.count_from_ms = now_ms + rule->start_period_ms,
+		.settled_ms = now_ms + HEALTH_SETTLE_MS,
 		.phase = HEALTH_STARTING,
 	};
 	/* Without a pause a dead service would be asked without a pause. */
@@ -33,6 +34,23 @@ static void good(struct health *health, uint64_t now_ms)
 	health->ask_at_ms = min_u64(now_ms + rule->interval_ms, enough);
 }
 
+/* The pause after an answer that is not good yet. */
+static uint64_t pause_ms(const struct health *health, uint64_t now_ms)
+{
+	uint64_t pause = (now_ms - health->began_ms) / 4;
+	if (pause < HEALTH_QUICK_MS)
+		pause = HEALTH_QUICK_MS;
+	return min_u64(pause, health->rule.interval_ms);
+}
+
+static void unproven(struct health *health, uint64_t now_ms)
+{
+	if (now_ms >= health->settled_ms)
+		good(health, now_ms);
+	else
+		health->ask_at_ms = min_u64(now_ms + pause_ms(health, now_ms), health->settled_ms);
+}
+
 static void bad(struct health *health, uint64_t now_ms)
 {
 	const struct health_rule *rule = &health->rule;
@@ -50,10 +68,7 @@ static void bad(struct health *health, uint64_t now_ms)
 		health->ask_at_ms = now_ms + rule->interval_ms;
 		return;
 	}
-	uint64_t pause = (now_ms - health->began_ms) / 4;
-	if (pause < HEALTH_QUICK_MS)
-		pause = HEALTH_QUICK_MS;
-	health->ask_at_ms = now_ms + min_u64(pause, rule->interval_ms);
+	health->ask_at_ms = now_ms + pause_ms(health, now_ms);
 	/* The moment from which it counts is not slept through: that would be a retry more. */
 	if (now_ms < health->count_from_ms)
 		health->ask_at_ms = min_u64(health->ask_at_ms, health->count_from_ms);
@@ -97,6 +112,9 @@ struct health_step health_answered(
 	case HEALTH_ANSWER_GOOD:
 		good(health, now_ms);
 		break;
+	case HEALTH_ANSWER_UNPROVEN:
+		unproven(health, now_ms);
+		break;
 	case HEALTH_ANSWER_BAD:
 		bad(health, now_ms);
 		break;
@@ -109,6 +127,7 @@ struct health_step health_answered(
 
 void health_restarted(struct health *health, uint64_t now_ms)
 {
+	health->settled_ms = now_ms + HEALTH_SETTLE_MS;
 	if (health->phase != HEALTH_GOOD && health->phase != HEALTH_PASSED)
 		return;
 	/* An answer under way may still be the old one's. */

@@ -7,12 +7,18 @@
  * start_period. Bad answers count at most once an interval, so that `retries` in a row take
  * the time they say whatever the pace. After the first good answer every bad one counts, and
  * breaks min_healthy, for which answers must have been good without a break. The last answer of
- * that time is asked at its end. */
+ * that time is asked at its end.
+ *
+ * An unproven answer is a good one that somebody else may have given: whoever held the port before
+ * the service failed to get it, or a proxy in front of it. Before the process has been there for
+ * HEALTH_SETTLE_MS it counts for nothing and is asked again; after that it is a good one. */
 #pragma once
 
 #include <stdint.h>
 
 enum { HEALTH_QUICK_MS = 10, HEALTH_INTERVAL_MIN_MS = 50, HEALTH_GRACE_MS = 2000 };
+/* A process whose port is taken has ended by then: it binds first, and fails at once. */
+enum { HEALTH_SETTLE_MS = 1000 };
 
 struct health_rule {
 	uint64_t start_period_ms;
@@ -29,7 +35,8 @@ struct health {
 	uint64_t asked_ms;      /* while asking */
 	uint64_t count_from_ms; /* a bad answer before does not count */
 	uint64_t good_since_ms;
-	unsigned bad; /* in a row, counted */
+	uint64_t settled_ms; /* from then on an unproven answer counts */
+	unsigned bad;        /* in a row, counted */
 	enum health_phase {
 		HEALTH_STARTING, /* no good answer yet */
 		HEALTH_GOOD,     /* good since good_since_ms */
@@ -42,6 +49,7 @@ struct health {
 
 enum health_answer {
 	HEALTH_ANSWER_GOOD,
+	HEALTH_ANSWER_UNPROVEN, /* good, but perhaps not of this process */
 	HEALTH_ANSWER_BAD,
 	HEALTH_ANSWER_HOPELESS, /* no later answer can be better; counts unasked too */
 };
@@ -64,5 +72,6 @@ struct health_step health_tick(struct health *health, uint64_t now_ms);
 struct health_step health_answered(
 	struct health *health, enum health_answer answer, uint64_t now_ms);
 /* The process is another one now: what was good was good of the one before. Asked again at once;
- * start_period does not begin anew. */
+ * start_period does not begin anew, the time to settle does. Also for the first process, when it
+ * is seen. */
 void health_restarted(struct health *health, uint64_t now_ms);

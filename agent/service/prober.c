@@ -1,6 +1,7 @@
 #include "agent/service/prober.h"
 
 #include "agent/service/health.h"
+#include "agent/service/listener.h"
 #include "agent/service/probe_worker.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
@@ -11,6 +12,8 @@
 
 /* The process itself is looked at this often beside its probes, doubling. */
 enum { GUARD_FIRST_MS = 50, GUARD_MAX_MS = 1000 };
+/* So long a verdict waits for answers under way: they tell who is at the port of a dead service. */
+enum { LAST_ANSWER_MS = 250 };
 enum { ANSWER_SIZE = 513 };
 
 struct prober {
@@ -27,6 +30,9 @@ struct one {
 	uint64_t wake_ms;
 	uint64_t request; /* under way in the worker; 0: none */
 	char answer[ANSWER_SIZE];
+	/* What the last answer that had any connected to; empty: none yet. */
+	char peer[INET6_ADDRSTRLEN];
+	unsigned peer_port;
 };
 
 struct health_watch {
@@ -52,6 +58,8 @@ struct health_watch {
 	enum { WATCH_OPEN, WATCH_DECIDED, WATCH_ENDED } phase;
 	int timer_closed;
 	struct err verdict;
+	int is_lost;
+	uint64_t tell_at_ms; /* of DECIDED: at the latest */
 };
 
 static const Fairlead__V1__Probe *default_probe(void)
@@ -104,6 +112,38 @@ static void decide(struct health_watch *watch, const struct err *verdict)
 		return;
 	watch->phase = WATCH_DECIDED;
 	watch->verdict = *verdict;
+	watch->tell_at_ms = clock_mono_ms();
+}
+
+static void name_holder(const struct health_watch *watch, const struct one *one, struct buf *out)
+{
+	if (one->peer[0])
+		listener_describe((pid_t)watch->pid, one->peer, one->peer_port, out);
+}
+
+static void explain_loss(struct health_watch *watch)
+{
+	AUTO(buf) struct buf held = {0};
+	for (size_t i = 0; i < watch->count && held.len == 0; i++)
+		name_holder(watch, &watch->probes[i], &held);
+	if (held.len)
+		err_hint(&watch->verdict,
+			"Now %s: if it should be the service's, end that process or use another "
+			"port. Read what the service wrote: fairlead logs %s.",
+			buf_str(&held), watch->plan->name);
+	else
+		err_hint(&watch->verdict, "Read what it wrote: fairlead logs %s.",
+			watch->plan->name);
+}
+
+/* The process has ended for good; a probe of `running` may have said so already. */
+static void decide_lost(struct health_watch *watch, const char *words)
+{
+	struct err err = ERR_INIT;
+	err_set(&err, ERR_FAILED, "%s", words);
+	decide(watch, &err);
+	watch->is_lost = 1;
+	watch->tell_at_ms += LAST_ANSWER_MS;
 }
 
 static void describe(const Fairlead__V1__Probe *probe, struct buf *out)
@@ -120,8 +160,11 @@ static void decide_failed(struct health_watch *watch, const struct one *one)
 {
 	AUTO(buf) struct buf what = {0};
 	struct err err = ERR_INIT;
+	AUTO(buf) struct buf held = {0};
 	describe(one->probe, &what);
-	err_set(&err, ERR_FAILED, "%s failed: %s", buf_str(&what), one->answer);
+	name_holder(watch, one, &held);
+	err_set(&err, ERR_FAILED, "%s failed: %s%s%s", buf_str(&what), one->answer,
+		held.len ? "; " : "", held.len ? buf_str(&held) : "");
 	err_hint(&err, "Read what it wrote: fairlead logs %s.", watch->plan->name);
 	decide(watch, &err);
 }
@@ -196,6 +239,14 @@ static void ask_status(struct health_watch *watch)
 
 static void on_timer(uv_timer_t *timer);
 
+static int waits_for_answer(const struct health_watch *watch)
+{
+	for (size_t i = 0; i < watch->count; i++)
+		if (watch->probes[i].request)
+			return 1;
+	return 0;
+}
+
 /* Set the timer to the next thing to do. */
 static void schedule(struct health_watch *watch)
 {
@@ -208,7 +259,9 @@ static void schedule(struct health_watch *watch)
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->probes[i].wake_ms < wake)
 			wake = watch->probes[i].wake_ms;
-	uint64_t wait = watch->phase == WATCH_DECIDED || wake <= now ? 0 : wake - now;
+	if (watch->phase == WATCH_DECIDED)
+		wake = waits_for_answer(watch) ? watch->tell_at_ms : now;
+	uint64_t wait = wake <= now ? 0 : wake - now;
 	uv_update_time(watch->context->loop);
 	uv_timer_start(&watch->timer, on_timer, wait, 0);
 }
@@ -217,6 +270,8 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct health_watch *watch = timer->data;
 	if (watch->phase == WATCH_DECIDED) {
+		if (watch->is_lost)
+			explain_loss(watch);
 		struct err verdict = watch->verdict;
 		health_done_fn *done = watch->done;
 		void *user = watch->user;
@@ -278,7 +333,7 @@ static void judge_process(struct health_watch *watch, const Fairlead__V1__Servic
 	char words[ANSWER_SIZE];
 	if (!watch->seen)
 		watch->restarts_before = status->restarts;
-	int another = watch->seen && status->pid != watch->pid;
+	int another = !watch->seen || status->pid != watch->pid;
 	watch->seen = 1;
 	watch->pid = status->pid;
 	enum process_verdict verdict = look(watch, status, words);
@@ -295,12 +350,8 @@ static void judge_process(struct health_watch *watch, const Fairlead__V1__Servic
 		if (one->health.asking || judged == HEALTH_ANSWER_HOPELESS)
 			answer(watch, one, judged);
 	}
-	if (verdict == PROCESS_LOST) {
-		struct err err = ERR_INIT;
-		err_set(&err, ERR_FAILED, "%s", words);
-		err_hint(&err, "Read what it wrote: fairlead logs %s.", watch->plan->name);
-		decide(watch, &err);
-	}
+	if (verdict == PROCESS_LOST)
+		decide_lost(watch, words);
 	/* Good answers count only while the process they came from is still there. */
 	if (verdict == PROCESS_FINE && all_passed(watch))
 		decide(watch, &ERR_INIT);
@@ -314,9 +365,10 @@ static void on_status(void *user, const Fairlead__V1__ServiceStatus *status, con
 		free_if_done(watch);
 		return;
 	}
-	if (status)
+	int is_open = watch->phase == WATCH_OPEN;
+	if (status && is_open)
 		judge_process(watch, status);
-	for (size_t i = 0; !status && i < watch->count; i++) {
+	for (size_t i = 0; !status && is_open && i < watch->count; i++) {
 		struct one *one = &watch->probes[i];
 		if (!one->probe->running || !one->health.asking)
 			continue;
@@ -328,12 +380,37 @@ static void on_status(void *user, const Fairlead__V1__ServiceStatus *status, con
 
 /* ---- the worker's answers ---- */
 
+static void note_peer(struct one *one, const Fairlead__V1__ProbeReply *reply)
+{
+	if (!reply || !reply->peer_port || strlen(reply->peer_address) >= sizeof(one->peer))
+		return;
+	snprintf(one->peer, sizeof(one->peer), "%s", reply->peer_address);
+	one->peer_port = reply->peer_port;
+}
+
+static enum health_answer judge_reply(const struct health_watch *watch, const struct one *one,
+	const Fairlead__V1__ProbeReply *reply)
+{
+	if (!reply || !reply->ok)
+		return HEALTH_ANSWER_BAD;
+	/* Proven or not is all the same by then. */
+	if (clock_mono_ms() >= one->health.settled_ms)
+		return HEALTH_ANSWER_GOOD;
+	enum listener whose =
+		listener_find((pid_t)watch->pid, reply->peer_address, reply->peer_port);
+	return whose == LISTENER_OURS ? HEALTH_ANSWER_GOOD : HEALTH_ANSWER_UNPROVEN;
+}
+
 static void take_reply(
 	struct health_watch *watch, struct one *one, const Fairlead__V1__ProbeReply *reply)
 {
-	snprintf(one->answer, sizeof(one->answer), "%s",
-		reply ? reply->answer : "probe worker died");
-	answer(watch, one, reply && reply->ok ? HEALTH_ANSWER_GOOD : HEALTH_ANSWER_BAD);
+	note_peer(one, reply);
+	one->request = 0;
+	if (watch->phase == WATCH_OPEN) {
+		snprintf(one->answer, sizeof(one->answer), "%s",
+			reply ? reply->answer : "probe worker died");
+		answer(watch, one, judge_reply(watch, one, reply));
+	}
 	if (all_passed(watch))
 		watch->want_status = 1;
 	schedule(watch);

@@ -3,7 +3,10 @@
  *
  * The judgement (start_period, interval, timeout, retries, min_healthy) is the pure engine of
  * health.h; this is its shell on the loop. The worker is started on first use and again when it
- * dies (a probe that was under way then fails with its answer "probe worker died"). */
+ * dies (a probe that was under way then fails with its answer "probe worker died").
+ *
+ * An answer counts at once when the service itself holds the port that gave it (listener.h);
+ * otherwise it is unproven (health.h). Why: docs/adr/0007-evidence-of-health.md. */
 #pragma once
 
 #include "agent/service/service.h"
@@ -19,7 +22,8 @@ void prober_free(struct prober *prober);
 struct health_watch;
 /* The verdict on one service: healthy (ERR_NONE) when every probe is; failed on the first that
  * gives up, and at once when the service has ended for good. On failure err says which probe, its
- * last answer and latency. Called once, on the loop; the watch is gone by then. */
+ * last answer and latency, and which other process holds the port it asked. Called once, on the
+ * loop; the watch is gone by then. */
 typedef void health_done_fn(void *user, const struct err *err);
 /* Watch `plan` until it is healthy or failed. A service without probes gets `running` for 1 s.
  * Nothing counts that was asked before this call; `running` wants the process that is there now

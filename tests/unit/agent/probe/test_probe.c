@@ -121,6 +121,9 @@ static void http_answers_are_judged_and_shown(void **state)
 		assert_int_equal(reply->request, i);
 		if (reply->ok != cases[i].ok)
 			fail_msg("%s: %s", cases[i].path, reply->answer);
+		int connects = strncmp(cases[i].path, "file:", 5) != 0;
+		assert_string_equal(reply->peer_address, connects ? "127.0.0.1" : "");
+		assert_int_equal(reply->peer_port, connects ? bench.server.port : 0);
 		for (size_t j = 0; j < 2 && cases[i].shown[j]; j++)
 			if (!strstr(reply->answer, cases[i].shown[j]))
 				fail_msg("%s: '%s' is not in '%s'", cases[i].path,
@@ -153,6 +156,13 @@ static void ports_are_open_or_not(void **state)
 		Fairlead__V1__ProbeReply *reply = receive();
 		assert_non_null(strstr(reply->answer, cases[i].shown));
 		assert_int_equal(reply->ok, cases[i].ok);
+		if (reply->ok) {
+			/* Numeric, whatever it was called. */
+			assert_non_null(strpbrk(reply->peer_address, ".:"));
+			assert_int_equal(reply->peer_port, cases[i].port);
+		} else {
+			assert_string_equal(reply->peer_address, "");
+		}
 		pb_free(&reply->base);
 	}
 }

@@ -156,6 +156,47 @@ static void a_restart_makes_it_prove_itself_again(void **state)
 	assert_int_equal(now, 5900);
 }
 
+static void unproven_answers_count_when_it_has_settled(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t restarted, first_good, passed, min_healthy;
+	} cases[] = {
+		{0, UINT64_MAX, 1000, 0}, {300, UINT64_MAX, 1300, 0}, {0, UINT64_MAX, 1500, 500},
+		{0, 100, 600, 500}, /* those after it are proven again */
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		/* A single bad answer would be the end. */
+		const struct health_rule rule = {0, 10000, 500, cases[i].min_healthy, 1};
+		struct health health;
+		uint64_t now = 0, restart = cases[i].restarted;
+		health_init(&health, &rule, now);
+		struct health_step step = health_tick(&health, now);
+		unsigned asked = 0;
+		while (step.action == HEALTH_ASK || step.action == HEALTH_WAIT) {
+			if (step.action == HEALTH_WAIT) {
+				assert_true(step.until_ms > now);
+				now = step.until_ms;
+				step = health_tick(&health, now);
+				continue;
+			}
+			if (restart && now >= restart) {
+				health_restarted(&health, restart);
+				restart = 0;
+			}
+			step = health_answered(&health,
+				now >= cases[i].first_good ? HEALTH_ANSWER_GOOD
+							   : HEALTH_ANSWER_UNPROVEN,
+				now);
+			asked++;
+		}
+		assert_int_equal(step.action, HEALTH_HEALTHY);
+		/* Within a quarter of the time so far. */
+		assert_in_range(now, cases[i].passed, cases[i].passed * 5 / 4);
+		assert_in_range(asked, 3, 30);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -164,6 +205,7 @@ int main(void)
 		cmocka_unit_test(answers_nobody_asked_for_change_nothing),
 		cmocka_unit_test(hopeless_is_the_end_at_any_time),
 		cmocka_unit_test(a_restart_makes_it_prove_itself_again),
+		cmocka_unit_test(unproven_answers_count_when_it_has_settled),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

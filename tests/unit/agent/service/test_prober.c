@@ -1,4 +1,5 @@
 /* Watches over real services (fairlead-shim) with the real fairlead-probe. */
+#include "agent/service/health.h"
 #include "agent/service/prober.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
@@ -6,6 +7,7 @@
 #include "common/os/file.h"
 #include "common/os/process.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 
@@ -22,7 +24,9 @@ struct bench {
 	struct service_context context;
 	struct digest release;
 	struct prober *prober;
-	struct http_server server;
+	struct http_server server; /* somebody else's */
+	unsigned own_port;         /* kept free for the service */
+	int own_fd;
 	char *url;
 	Fairlead__V1__ServicePlan plan;
 	Fairlead__V1__ProcessSpec process;
@@ -38,6 +42,38 @@ struct bench {
 	struct err verdict;
 	uint64_t began_ms;
 };
+
+/* Two processes of one user may bind it; connections go to those who listen. 0: any port. */
+static int bind_shared(unsigned *port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	struct sockaddr_in at = {.sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+		.sin_port = htons((uint16_t)*port)};
+	socklen_t len = sizeof(at);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	*port = ntohs(at.sin_port);
+	return fd;
+}
+
+/* This program as a service: "serve <port>". */
+static void serve(const char *port_text)
+{
+	unsigned port = (unsigned)strtoul(port_text, NULL, 10);
+	int fd = bind_shared(&port);
+	assert_int_equal(listen(fd, 16), 0);
+	http_server_serve(fd);
+}
+
+static char *own_path(void)
+{
+	char path[PATH_MAX];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path));
+	assert_true(n > 0);
+	return xstrndup(path, (size_t)n);
+}
 
 static int setup(void **state)
 {
@@ -58,6 +94,7 @@ static int setup(void **state)
 	if (prober_new(&b->loop, BIN_DIR "/fairlead-probe", NULL, &b->prober, &err) < 0)
 		fail_msg("%s", err.message);
 	http_server_start(&b->server);
+	b->own_fd = bind_shared(&b->own_port);
 	fairlead__v1__service_plan__init(&b->plan);
 	fairlead__v1__process_spec__init(&b->process);
 	fairlead__v1__restart_policy__init(&b->restart);
@@ -115,17 +152,23 @@ static void start(struct bench *b, const char *script)
 	run_until(b, &b->answered);
 }
 
-static int teardown(void **state)
+static void stop(struct bench *b)
 {
-	struct bench *b = *state;
 	b->answered = 0;
 	const struct service_ops *ops = service_ops_find("process");
 	assert_int_equal(ops->stop(&b->context, &b->plan, on_done, b, NULL), 0);
 	run_until(b, &b->answered);
+}
+
+static int teardown(void **state)
+{
+	struct bench *b = *state;
+	stop(b);
 	prober_free(b->prober);
 	uv_run(&b->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&b->loop), 0);
 	http_server_stop(&b->server);
+	close(b->own_fd);
 	close(b->store.dirfd);
 	assert_int_equal(tree_remove(AT_FDCWD, b->root, NULL), 0);
 	free(b->store.path);
@@ -134,13 +177,18 @@ static int teardown(void **state)
 	return 0;
 }
 
-static Fairlead__V1__Probe *add_http(struct bench *b, const char *path)
+static Fairlead__V1__Probe *add_http_at(struct bench *b, unsigned port, const char *path)
 {
 	Fairlead__V1__Probe *probe = &b->probes[b->plan.n_probes++];
-	b->url = xasprintf("http://127.0.0.1:%u%s", b->server.port, path);
+	b->url = xasprintf("http://127.0.0.1:%u%s", port, path);
 	b->http.url = b->url;
 	probe->http = &b->http;
 	return probe;
+}
+
+static Fairlead__V1__Probe *add_http(struct bench *b, const char *path)
+{
+	return add_http_at(b, b->server.port, path);
 }
 
 static Fairlead__V1__Probe *add_running(struct bench *b, uint64_t min_ms, unsigned max_restarts)
@@ -193,11 +241,69 @@ static void assert_failed(const struct bench *b, const char *why)
 static void http_is_healthy_as_soon_as_it_answers(void **state)
 {
 	struct bench *b = *state;
+	add_http_at(b, b->own_port, "/health");
+	AUTO_FREE char *own = own_path();
+	AUTO_FREE char *itself = xasprintf("exec %s serve %u", own, b->own_port);
+	AUTO_FREE char *below = xasprintf("%s serve %u & wait", own, b->own_port);
+	const char *const scripts[] = {itself, below};
+	for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+		uint64_t best = UINT64_MAX;
+		/* A busy machine may be late, but not each time. */
+		for (int turn = 0; turn < 5 && best >= HEALTH_SETTLE_MS; turn++) {
+			start(b, scripts[i]);
+			watch(b);
+			uint64_t took = wait_verdict(b);
+			assert_healthy(b);
+			best = took < best ? took : best;
+			stop(b);
+		}
+		assert_true(best < HEALTH_SETTLE_MS); /* the interval is 10 s */
+	}
+}
+
+static void one_behind_a_proxy_has_to_stay_a_second(void **state)
+{
+	struct bench *b = *state;
 	add_http(b, "/health");
 	start(b, "exec sleep 1000");
 	watch(b);
-	assert_true(wait_verdict(b) < 5000); /* the interval is 10 s */
+	uint64_t took = wait_verdict(b);
 	assert_healthy(b);
+	assert_in_range(took, HEALTH_SETTLE_MS, 5000);
+}
+
+static void whoever_holds_its_port_cannot_answer_for_it(void **state)
+{
+	struct bench *b = *state;
+	static const char *const lives[] = {
+		"sleep 0.3; exit 1", "sleep 0.3; exit 1", "sleep 0.05; exit 1", "exit 1"};
+	add_http(b, "/health");
+	AUTO_FREE char *held = xasprintf(
+		"port %u is held by pid %d (test_agent_serv)", b->server.port, b->server.pid);
+	for (size_t i = 0; i < ARRAY_LEN(lives); i++) {
+		start(b, lives[i]);
+		watch(b);
+		wait_verdict(b);
+		assert_failed(b, "it is failed: exited with status 1");
+		/* That one ends before the worker has told where it connected to. */
+		if (!strstr(b->verdict.hint, held) && strcmp(lives[i], "exit 1") != 0)
+			fail_msg("'%s' is not in '%s'", held, b->verdict.hint);
+		stop(b);
+	}
+}
+
+static void a_restart_has_to_settle_again(void **state)
+{
+	struct bench *b = *state;
+	/* Each life is too short, all together are not. */
+	add_http(b, "/health");
+	b->restart.policy = pb_str("on-failure");
+	b->restart.max_retries = 4;
+	b->restart.backoff_ms = 1;
+	start(b, "sleep 0.4; exit 5");
+	watch(b);
+	assert_true(wait_verdict(b) > HEALTH_SETTLE_MS);
+	assert_failed(b, "it is failed: ");
 }
 
 static void http_that_stays_bad_fails_with_its_answer(void **state)
@@ -212,6 +318,8 @@ static void http_that_stays_bad_fails_with_its_answer(void **state)
 	assert_failed(b, "http probe of http://127.0.0.1:");
 	assert_failed(b, "/broken failed: HTTP 503 in ");
 	assert_failed(b, "no db :(");
+	assert_failed(b, "; port ");
+	assert_failed(b, " is held by pid ");
 }
 
 static void one_that_never_answers_times_out(void **state)
@@ -361,10 +469,15 @@ static void nothing_follows_a_cancel(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc == 3 && strcmp(argv[1], "serve") == 0)
+		serve(argv[2]);
 	const struct CMUnitTest tests[] = {
 		TEST(http_is_healthy_as_soon_as_it_answers),
+		TEST(one_behind_a_proxy_has_to_stay_a_second),
+		TEST(whoever_holds_its_port_cannot_answer_for_it),
+		TEST(a_restart_has_to_settle_again),
 		TEST(http_that_stays_bad_fails_with_its_answer),
 		TEST(one_that_never_answers_times_out),
 		TEST(without_probes_it_runs_for_a_second),
