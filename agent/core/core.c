@@ -5,12 +5,17 @@
 #include "agent/core/gateway_process.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/os/clock.h"
 #include "common/os/file.h"
 
 #include <dirent.h>
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/file.h>
+
+enum { LOCK_TIMEOUT_MS = 2000, LOCK_POLL_MS = 10 };
 
 void core_log(const char *fmt, ...)
 {
@@ -81,14 +86,22 @@ int core_load(struct core *core, const char *config_path, struct err *err)
 	return load_config(core, config_path, err) < 0 ? -1 : load_key(core, err);
 }
 
-/* Two cores on one state directory would act on the same services. */
+/* Two cores on one state directory would act on the same services. A core that was killed leaves
+ * the lock to its worker for the moment until that is killed too: recovery waits for it. */
 static int take_lock(struct core *core, struct err *err)
 {
 	AUTO_FREE char *path = xasprintf("%s/lock", core->config.state);
 	if (make_dirs(core->config.state, 0700, err) < 0)
 		return -1;
 	core->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (core->lock_fd < 0 || flock(core->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+	if (core->lock_fd < 0)
+		return err_errno(err, ERR_IO, errno, "cannot open '%s'", path);
+	uint64_t give_up_ms = clock_mono_ms() + LOCK_TIMEOUT_MS;
+	while (flock(core->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EWOULDBLOCK && clock_mono_ms() < give_up_ms) {
+			poll(NULL, 0, LOCK_POLL_MS);
+			continue;
+		}
 		err_set(err, ERR_LOCKED, "another agent runs with the state directory '%s'",
 			core->config.state);
 		return err_hint(
