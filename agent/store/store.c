@@ -105,7 +105,9 @@ int store_open(const char *root, const char *app, const char *environment, struc
 	AUTO(store) struct store store = {0};
 	if (open_at(root, app, environment, &store, err) < 0)
 		return -1;
-	if (make_layout(store.dirfd, err) < 0 || dir_sync(store.dirfd, err) < 0)
+	AUTO_CLOSE int rootfd = open_dir(root, err);
+	if (rootfd < 0 || make_layout(store.dirfd, err) < 0 || dir_sync(store.dirfd, err) < 0 ||
+		dir_sync(rootfd, err) < 0)
 		return err_wrap(err, "'%s'", store.path);
 	if (check_owner(&store, app, environment, true, err) < 0)
 		return -1;
