@@ -4,6 +4,7 @@ Everything lives below one directory that the test owns; nothing else of the mac
 """
 
 import http.client
+import itertools
 import json
 import os
 import random
@@ -33,10 +34,14 @@ def wait_until(condition, what, timeout=PATIENCE_S):
         time.sleep(POLL_S)
 
 
+# Outside the range the kernel gives to outgoing connections; tests that run side by side
+# (pytest-xdist) take from parts of their own, and no port comes twice.
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+PORTS = itertools.cycle(random.sample(range(12000 + 1000 * WORKER, 13000 + 1000 * WORKER), 1000))
+
+
 def free_port():
-    """A free port outside the range the kernel gives to outgoing connections."""
-    while True:
-        port = random.randrange(15000, 32000)
+    for port in PORTS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

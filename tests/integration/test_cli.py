@@ -87,7 +87,6 @@ def test_status_releases_history_and_logs_tell_what_happened(three):
 
 
 def test_history_knows_failures(deployed):
-    deployed.repo.replace("fairlead.yaml", "start_period: 3s", "start_period: 200ms")
     deployed.repo.replace("src/page.html", "{visits}", "many")
     deployed.repo.commit()
     deployed.deploy().exits(5)

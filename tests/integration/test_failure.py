@@ -7,17 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-QUICK_PROBE = (("start_period: 3s", "start_period: 200ms"), ("timeout: 1s", "timeout: 300ms"))
-
-
-def hurry(fleet):
-    """Make the health check of the next release give up soon."""
-    for old, new in QUICK_PROBE:
-        fleet.repo.replace("fairlead.yaml", old, new)
-
 
 def break_page(fleet):
-    hurry(fleet)
     fleet.repo.replace("src/page.html", "{visits}", "many")
     fleet.repo.commit(message="break the page")
 
@@ -41,7 +32,6 @@ def test_a_failing_health_check_brings_every_host_back(three):
 
 def test_one_bad_host_brings_all_three_back(three):
     before = three.releases()
-    hurry(three)
     three.repo.replace("src/server.py", 'if "{visits}" not in PAGE:',
                        'if (VISITS.parent / "broken").exists():')
     three.repo.commit()
@@ -84,7 +74,7 @@ def test_a_failing_first_deployment_leaves_nothing_running(fleet):
 
 def test_a_health_check_that_never_answers_times_out(deployed):
     before = deployed.releases()
-    hurry(deployed)
+    deployed.repo.replace("fairlead.yaml", "start_period: 3s", "start_period: 100ms")
     deployed.repo.replace("src/server.py", "status, answer = health()",
                           "threading.Event().wait()")
     deployed.repo.commit()
@@ -94,7 +84,6 @@ def test_a_health_check_that_never_answers_times_out(deployed):
 
 def test_a_service_that_exits_at_once_shows_its_last_words(deployed):
     before = deployed.releases()
-    hurry(deployed)
     deployed.repo.replace("src/server.py", 'port = int(os.environ["PORT"])',
                           'sys.exit("the moon is in the wrong phase")')
     deployed.repo.commit()
@@ -136,8 +125,6 @@ def squatter(port, answer):
 
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 def test_a_port_in_use_fails_even_when_the_squatter_answers(fleet, status):
-    hurry(fleet)
-    fleet.repo.commit()
     answer = f"HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nhi".encode()
     with squatter(fleet.host.service_port, answer):
         fleet.deploy().exits(5).says("address already in use")
