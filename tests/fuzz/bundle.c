@@ -1,11 +1,13 @@
 /* Bundles: a content is done only when it is what the manifest says, and what was written comes
  * out again.
  *
- * Input: 0 | a whole file, for the trees below. 1 | what follows a good head. 2 | two trees: the
- * bundle between them makes the new one. Each but the last begins with a byte that chooses
- * whether there is a base, and whether the host's old copies are good, changed or unwanted. */
+ * Input: 0 | a whole file, for the trees below; 1 | what follows a good head. Both begin with a
+ * byte that chooses whether there is a base, and whether the host's old copies are good, changed
+ * or unwanted. 2 | two trees: the bundle between them makes the new one. 3 | a change of the
+ * contents inside of their compressed frame: only the unchanged ones are accepted. */
 #include "common/release/bundle.h"
 #include "common/os/file.h"
+#include "common/release/bundle_format.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <sys/mman.h>
@@ -273,11 +275,31 @@ static void round_trip(struct bytes in)
 	MUST(!read_bundle(buf_bytes(&file), base, &new_, COPIES_GOOD));
 }
 
+static void changed(struct bytes in)
+{
+	size_t head;
+	make_fixed();
+	struct bytes good = good_file(false, &head);
+	AUTO(buf) struct buf contents = {0}, sent = {0}, file = {0};
+	for (size_t i = 0; i < FILES; i++)
+		buf_append(&contents, fixed_new.contents[i].data, fixed_new.contents[i].len);
+	bool other = fuzz_change(&in, buf_bytes(&contents), &sent);
+	buf_append(&file, good.data, head);
+	buf_append(&file, (uint8_t[]){BUNDLE_WHOLE, FILES, 0, 0, 0}, 5);
+	size_t bound = ZSTD_compressBound(sent.len);
+	size_t size = ZSTD_compress(buf_reserve(&file, bound), bound, sent.data, sent.len, 1);
+	MUST(!ZSTD_isError(size));
+	file.len += size;
+	MUST(read_bundle(buf_bytes(&file), NULL, &fixed_new, COPIES_GOOD) == !other);
+}
+
 void fuzz_one(struct bytes in)
 {
-	uint8_t mode = fuzz_u8(&in) % 3;
+	uint8_t mode = fuzz_u8(&in) % 4;
 	if (mode == 2)
 		round_trip(in);
+	else if (mode == 3)
+		changed(in);
 	else
 		foreign(in, mode == 1);
 }
@@ -302,4 +324,7 @@ void fuzz_seeds(void)
 	static const uint8_t trees[] = {2, 1, 3, 9, 3, 'a', 'b', 'c', 0, 2, 'd', 'e', 11, 9, 4, 'a',
 		'b', 'c', 'd', 0, 2, 'd', 'e', 60, 1, 'x'};
 	fuzz_seed("trees", BYTES(trees, sizeof(trees)));
+	static const uint8_t honest[] = {3, 0}, longer[] = {3, 3, 1, '!'};
+	fuzz_seed("honest", BYTES(honest, sizeof(honest)));
+	fuzz_seed("longer", BYTES(longer, sizeof(longer)));
 }

@@ -180,6 +180,13 @@ void fuzz_seeds(void)
 	buf_append(&seed, (uint8_t[]){ACTION(STATUS), 0}, 2);
 	sign(world.keys[1], buf_bytes(&payload), &seed);
 	fuzz_seed("packed-status", buf_bytes(&seed));
+	/* A field of the envelope said twice: the same message to protobuf, other bytes. */
+	buf_clear(&seed);
+	struct key_id id = public_key_id(signing_key_public(world.keys[0]));
+	buf_append(&seed,
+		(uint8_t[]){ACTION(STATUS), 2, 3, 2 + KEY_ID_SIZE, 1 << 3 | 2, KEY_ID_SIZE}, 6);
+	buf_append(&seed, id.bytes, sizeof(id.bytes));
+	fuzz_seed("twice", buf_bytes(&seed));
 	static const uint8_t honest[] = {2, 2, 0}, flipped[] = {3, 2, 1, 40, 0, 1};
 	fuzz_seed("honest", BYTES(honest, sizeof(honest)));
 	fuzz_seed("flipped", BYTES(flipped, sizeof(flipped)));

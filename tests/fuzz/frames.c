@@ -139,6 +139,8 @@ void fuzz_seeds(void)
 	seed_frame("goaway", (struct frame){FRAME_GOAWAY, 0, 0, BYTES("\0\0\0\0", 4)});
 	static const uint8_t session[] = {1, 2, 1, 3, 'a', 'b', 'c', 0, 2, 'd', 'e'};
 	fuzz_seed("session", BYTES(session, sizeof(session)));
+	static const uint8_t again[] = {1, 0, 1, 1, 'a', 0, 0, 0, 0, 1, 0};
+	fuzz_seed("session-again", BYTES(again, sizeof(again)));
 	static const uint8_t flip[] = {1, 1, 0, 1, 'a', 1, 'b', 0, 0, 0, 1, 3, 0, 1};
 	fuzz_seed("session-flip", BYTES(flip, sizeof(flip)));
 }

@@ -5,8 +5,7 @@
  *     build/fuzz/fuzz/fuzz_TARGET FILE                 runs one input again
  *     build/fuzz/fuzz/fuzz_TARGET --seeds DIRECTORY    writes the seeds
  *
- * Everything is a function of the input: random bytes come from a counter that begins anew with
- * each one. */
+ * Everything is a function of the input: "random" bytes are made from its digest. */
 #pragma once
 
 #include "common/base/buf.h"

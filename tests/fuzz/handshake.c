@@ -1,13 +1,23 @@
 /* The handshake of a link, from both ends.
  *
  * Input: 0 | records of an initiator, 1 | records of a responder: nobody who lacks the keys gets
- * through. 2 | three changes: an honest exchange with its messages changed on the way comes to
- * an end when, and only when, nothing was changed; both then have the same keys. */
+ * through. 2 | a liar or none | three changes: an exchange comes to its end when, and only when,
+ * nobody lied and no message was changed on the way; both then have the same keys. */
 #include "common/link/handshake.h"
 #include "common/link/wire.h"
 #include "tests/fuzz/fuzz.h"
 
-static struct signing_key *host, *user;
+/* Nobody: the wrong key, in whatever place. */
+static struct signing_key *host, *user, *nobody;
+
+static enum liar {
+	LIAR_NONE,
+	LIAR_OTHER_HOST, /* a host that is not the pinned one */
+	LIAR_HOST,       /* does not hold the key it shows */
+	LIAR_USER,       /* likewise */
+	LIAR_ROLE,       /* signatures made for the other role */
+	LIARS
+} liar;
 
 static const struct {
 	struct signing_key **key;
@@ -25,21 +35,29 @@ static void make_keys(void)
 	host = signing_key_from_seed(seed);
 	seed[0] = 2;
 	user = signing_key_from_seed(seed);
+	seed[0] = 5;
+	nobody = signing_key_from_seed(seed);
 }
 
 static void begin(struct handshake *handshake, enum handshake_role role)
 {
-	uint8_t ephemeral[32] = {(uint8_t)(3 + role)};
+	uint8_t ephemeral[32];
+	randombytes_buf(ephemeral, sizeof(ephemeral));
+	const struct public_key *pinned =
+		signing_key_public(liar == LIAR_OTHER_HOST ? nobody : host);
 	handshake_init(handshake, role, signing_key_public(*ends[role].key),
-		role == HANDSHAKE_INITIATOR ? signing_key_public(host) : NULL, "the peer",
-		ephemeral);
+		role == HANDSHAKE_INITIATOR ? pinned : NULL, "the peer", ephemeral);
 }
 
 static enum handshake_step sign(struct handshake *handshake, struct buf *out)
 {
-	struct signature signature =
-		signing_key_sign(*ends[handshake->role].key, ends[handshake->role].context,
-			BYTES(handshake->transcript, sizeof(handshake->transcript)));
+	enum handshake_role role = handshake->role;
+	enum handshake_role other =
+		role == HANDSHAKE_INITIATOR ? HANDSHAKE_RESPONDER : HANDSHAKE_INITIATOR;
+	bool lies = liar == (role == HANDSHAKE_RESPONDER ? LIAR_HOST : LIAR_USER);
+	struct signature signature = signing_key_sign(lies ? nobody : *ends[role].key,
+		ends[liar == LIAR_ROLE ? other : role].context,
+		BYTES(handshake->transcript, sizeof(handshake->transcript)));
 	return handshake_signed(handshake, &signature, out);
 }
 
@@ -86,13 +104,14 @@ static void exchange(struct bytes in)
 	struct handshake i, r;
 	struct session_keys ours, theirs;
 	AUTO(buf) struct buf message = {0};
-	bool changed = false;
+	liar = (enum liar)(fuzz_u8(&in) % LIARS);
+	bool changed = liar != LIAR_NONE;
 	begin(&i, HANDSHAKE_INITIATOR);
 	begin(&r, HANDSHAKE_RESPONDER);
 	handshake_start(&i, &message);
 	if (deliver(&in, &r, &message, &changed) == HANDSHAKE_WAIT &&
 		deliver(&in, &i, &message, &changed) == HANDSHAKE_DONE) {
-		MUST(!changed);
+		MUST(!changed || liar == LIAR_USER);
 		MUST(public_key_equal(&i.peer, signing_key_public(host)));
 		bool done = deliver(&in, &r, &message, &changed) == HANDSHAKE_DONE;
 		MUST(done == !changed);
@@ -112,6 +131,7 @@ static void exchange(struct bytes in)
 void fuzz_one(struct bytes in)
 {
 	make_keys();
+	liar = LIAR_NONE;
 	uint8_t mode = fuzz_u8(&in) % 3;
 	if (mode == 2)
 		exchange(in);
@@ -122,14 +142,18 @@ void fuzz_one(struct bytes in)
 void fuzz_seeds(void)
 {
 	make_keys();
-	static const uint8_t honest[] = {2, 0, 0, 0}, flipped[] = {2, 0, 1, 40, 0, 1, 0};
-	fuzz_seed("honest", BYTES(honest, sizeof(honest)));
+	for (uint8_t who = LIAR_NONE; who < LIARS; who++) {
+		AUTO_FREE char *name = xasprintf("liar-%u", who);
+		uint8_t exchange_of[] = {2, who, 0, 0, 0};
+		fuzz_seed(name, BYTES(exchange_of, sizeof(exchange_of)));
+	}
+	static const uint8_t flipped[] = {2, 0, 0, 1, 40, 0, 1, 0};
 	fuzz_seed("flipped", BYTES(flipped, sizeof(flipped)));
 	struct handshake i, r;
 	AUTO(buf) struct buf hello = {0}, reply = {0}, seed = {0};
 	begin(&i, HANDSHAKE_INITIATOR);
 	begin(&r, HANDSHAKE_RESPONDER);
-	r.ephemeral[0] ^= 1; /* not the one this target's initiator would get through with */
+
 	handshake_start(&i, &hello);
 	MUST(handshake_receive(&r, BYTES(hello.data + RECORD_PREFIX, hello.len - RECORD_PREFIX),
 		     &reply, NULL) == HANDSHAKE_SIGN);

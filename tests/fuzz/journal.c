@@ -1,6 +1,7 @@
 /* The journal: what it replays is what was written, in order; damage is told from a torn end.
  *
- * Input: 0 | a file as it is. 1 | records, then a change of the file they make. */
+ * Input: 0 | a file as it is. 1 | records, then whole ones of them taken out or repeated, then a
+ * change of the bytes of the file they make. */
 #include "agent/core/journal.h"
 #include "common/base/pb.h"
 #include "common/os/file.h"
@@ -14,6 +15,7 @@ static const char name[] = "journal";
 struct replayed {
 	struct buf records[RECORDS_MAX];
 	size_t count;
+	size_t file_len; /* when it had been opened */
 };
 
 static void replayed_release(struct replayed *replayed)
@@ -72,13 +74,17 @@ static bool open_file(struct bytes content, struct replayed *ret)
 	struct journal *journal = NULL;
 	struct err err = ERR_INIT;
 	fuzz_scratch_write(name, content);
-	if (open_journal(ret, &journal, &err) == 0) {
+	int rc = open_journal(ret, &journal, &err);
+	AUTO(buf) struct buf now = {0};
+	MUST(file_read(fuzz_scratch(), name, FILE_MAX, &now, NULL) == 0);
+	if (rc == 0) {
+		MUST(now.len <= content.len);
+		MUST(fuzz_same(buf_bytes(&now), BYTES(content.data, now.len)));
+		ret->file_len = now.len;
 		check_opened(journal, ret);
 		return true;
 	}
 	MUST(err.code == ERR_CORRUPT || err.code == ERR_INVALID || err.code == ERR_LIMIT);
-	AUTO(buf) struct buf now = {0};
-	MUST(file_read(fuzz_scratch(), name, FILE_MAX, &now, NULL) == 0);
 	MUST(fuzz_same(buf_bytes(&now), content));
 	return false;
 }
@@ -108,13 +114,27 @@ static size_t write_records(struct bytes *in, struct replayed *written, struct b
 	return count;
 }
 
+/* Takes one whole record out, or repeats it. */
+static void rearrange(struct bytes *in, size_t count, const size_t ends[static RECORDS_MAX],
+	const struct buf *file, struct buf *ret)
+{
+	enum { KEEP, TAKE_OUT, REPEAT, KINDS } kind = fuzz_u8(in) % KINDS;
+	size_t k = kind == KEEP ? count : fuzz_u8(in) % count;
+	for (size_t i = 0; i < count; i++) {
+		size_t begin = i ? ends[i - 1] : 0, times = i != k ? 1 : kind == REPEAT ? 2 : 0;
+		while (times--)
+			buf_append(ret, file->data + begin, ends[i] - begin);
+	}
+}
+
 static void damage(struct bytes in)
 {
 	AUTO(replayed) struct replayed written = {0}, found = {0};
-	AUTO(buf) struct buf file = {0}, damaged = {0};
+	AUTO(buf) struct buf file = {0}, spliced = {0}, damaged = {0};
 	size_t ends[RECORDS_MAX] = {0};
 	size_t count = write_records(&in, &written, &file, ends);
-	bool changed = fuzz_change(&in, buf_bytes(&file), &damaged);
+	rearrange(&in, count, ends, &file, &spliced);
+	bool changed = fuzz_change(&in, buf_bytes(&spliced), &damaged);
 	size_t same = 0; /* bytes from the front */
 	while (same < file.len && same < damaged.len && file.data[same] == damaged.data[same])
 		same++;
@@ -122,14 +142,16 @@ static void damage(struct bytes in)
 	while (whole < count && ends[whole] <= same)
 		whole++;
 	bool opens = open_file(buf_bytes(&damaged), &found);
-	MUST(changed || opens);
 	if (opens) {
 		MUST(found.count == whole);
+		MUST(found.file_len == (whole ? ends[whole - 1] : 0));
 		check_same(&found, &written, whole);
 	}
-	/* Cut anywhere, it is torn. A bit flipped before the last record is damage. */
+	/* Cut anywhere, it is torn. A whole record in a wrong place is damage, and so is a bit
+	 * flipped before the last one. */
 	bool cut = same == damaged.len;
 	MUST(!cut || opens);
+	MUST(changed || cut || !opens);
 	bool before_last = damaged.len == file.len && whole + 1 < count;
 	MUST(!before_last || !opens);
 }
@@ -148,9 +170,9 @@ void fuzz_seeds(void)
 	static const uint8_t script[] = {2, 1, 7, 0, 3, 'a', 'b', 'c', 2, 8, 0, 0, 3, 9, 0, 1, 'z'};
 	static const struct {
 		const char *name;
-		uint8_t change[4];
-	} changes[] = {{"honest", {0}}, {"flipped", {1, 20, 0, 4}}, {"torn", {2, 9, 0}},
-		{"extended", {3, 1, 'x'}}};
+		uint8_t change[5];
+	} changes[] = {{"honest", {0}}, {"flipped", {0, 1, 20, 0, 4}}, {"torn", {0, 2, 9, 0}},
+		{"extended", {0, 3, 1, 'x'}}, {"without", {1, 1}}, {"repeated", {2, 2}}};
 	for (size_t i = 0; i < ARRAY_LEN(changes); i++) {
 		AUTO(buf) struct buf seed = {0};
 		buf_append(&seed, "\1", 1);
