@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_addoption(parser):
     parser.addoption("--presets", default="dev", help="built presets to test, comma-separated")
-    parser.addoption("--crash-pairs", type=int, default=200, help="random pairs of crashes to try")
+    parser.addoption("--crash-pairs", type=int, default=150, help="random pairs of crashes to try")
     parser.addoption("--crash-seed", default="1", help="which pairs")
     parser.addoption("--crash-replay", help="one point, as a failure of tests/crash prints it")
 
