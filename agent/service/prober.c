@@ -13,7 +13,7 @@
 /* The process itself is looked at this often beside its probes, doubling. */
 enum { GUARD_FIRST_MS = 50, GUARD_MAX_MS = 1000 };
 /* So long a verdict waits for answers under way: they tell who is at the port of a dead service. */
-enum { LAST_ANSWER_MS = 250 };
+enum { LAST_ANSWER_MS = 500 };
 enum { ANSWER_SIZE = 513 };
 
 struct prober {

@@ -98,6 +98,8 @@ static void live(unsigned depth, enum between between, int fd, int ready)
 		if (between == FAMILY)
 			prctl(PR_SET_PDEATHSIG, SIGKILL);
 	}
+	/* Of a test that fails nobody ends the orphan. */
+	alarm(60);
 	if (generation < depth) {
 		if (fd >= 0)
 			close(fd);
@@ -241,6 +243,26 @@ static void a_shared_port_is_no_evidence(void **state)
 	end(service);
 }
 
+static void a_closer_listener_takes_it_all(void **state)
+{
+	(void)state;
+	unsigned port = 0;
+	pid_t other = holder(listen_at("0.0.0.0", &port, REUSE), 0, FAMILY);
+	pid_t service = holder(listen_at("127.0.0.1", &port, REUSE), 0, FAMILY);
+	assert_int_equal(listener_find(service, "127.0.0.1", port), LISTENER_OURS);
+	assert_int_equal(listener_find(service, "127.0.0.2", port), LISTENER_FOREIGN);
+	end(service);
+	/* This one is listed later. */
+	int fd = listen_at("::ffff:127.0.0.1", &port, REUSE);
+	if (fd >= 0) {
+		service = holder(fd, 0, FAMILY);
+		assert_int_equal(listener_find(service, "127.0.0.1", port), LISTENER_OURS);
+		assert_int_equal(listener_find(other, "127.0.0.1", port), LISTENER_FOREIGN);
+		end(service);
+	}
+	end(other);
+}
+
 static void other_hosts_are_unknown(void **state)
 {
 	(void)state;
@@ -293,6 +315,7 @@ int main(void)
 		cmocka_unit_test(ipv6_any_is_ipv4_too),
 		cmocka_unit_test(the_other_family_is_no_evidence),
 		cmocka_unit_test(a_shared_port_is_no_evidence),
+		cmocka_unit_test(a_closer_listener_takes_it_all),
 		cmocka_unit_test(other_hosts_are_unknown),
 		cmocka_unit_test(files_that_cannot_be_seen_are_unknown),
 	};
