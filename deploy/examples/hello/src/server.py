@@ -45,6 +45,10 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, "text/plain", "not found\n")
 
+    def log_request(self, code="-", size="-"):
+        if self.path != "/health":  # asked several times a second
+            super().log_request(code, size)
+
     def answer(self, status, kind, text):
         body = text.encode()
         self.send_response(status)
