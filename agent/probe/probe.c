@@ -96,7 +96,8 @@ static void leave(struct worker *worker, struct http *http)
 static void end(struct worker *worker, CURL *easy, CURLcode result)
 {
 	struct http *http = NULL;
-	curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&http);
+	if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&http) != CURLE_OK || !http)
+		return; /* every handle of ours was given one */
 	Fairlead__V1__ProbeReply message = FAIRLEAD__V1__PROBE_REPLY__INIT;
 	http_answer(http, result, &message);
 	/* A closed socket is noticed by the next take_requests. */

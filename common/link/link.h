@@ -81,8 +81,8 @@ void link_call_set_user(struct link_call *call, void *user);
 struct link_ops {
 	void (*opened)(struct link *link, void *user); /* peer verified; calls may start */
 	/* Never opened, or broken: ERR_UNREACHABLE, ERR_AUTH (not the pinned key; not admitted),
-	 * ERR_INVALID (protocol), ERR_UNSUPPORTED (version), ERR_CONFIG (address). Calls in progress
-	 * have ended before. The link is freed after. */
+	 * ERR_INVALID (protocol), ERR_UNSUPPORTED (version), ERR_CONFIG (address). Calls in
+	 * progress have ended before. The link is freed after. */
 	void (*closed)(struct link *link, const struct err *err, void *user);
 };
 
@@ -90,7 +90,8 @@ struct link_ops {
  * copied. timeout_ms is until `opened`, 0 for 10 s. Failure comes
  * through `closed`, never from inside of this function. */
 struct link *link_dial(struct link_loop *loop, const char *address, const struct signing_key *self,
-	const struct public_key *pinned, uint64_t timeout_ms, const struct link_ops *ops, void *user);
+	const struct public_key *pinned, uint64_t timeout_ms, const struct link_ops *ops,
+	void *user);
 /* Sends GOAWAY and TAG_FINAL, frees; calls in progress are dropped without callbacks. */
 void link_close(struct link *link);
 /* Bytes written to and read from the socket so far. */
@@ -135,8 +136,8 @@ int link_server_port(const struct link_server *server);
 /* Closes its links and drops their calls without callbacks. */
 void link_server_free(struct link_server *server);
 /* A request whose peer has hung up meanwhile is ignored. Not admitted: the peer reads why. */
-void link_server_signed(struct link_server *server, uint64_t request,
-	const struct signature *signature);
+void link_server_signed(
+	struct link_server *server, uint64_t request, const struct signature *signature);
 void link_server_admit(struct link_server *server, uint64_t request, bool admitted);
 void link_call_accept(struct link_call *call, const struct link_call_ops *ops, void *user);
 /* Server side: the status that ends the call (NULL or code NONE: OK); sent after what is queued;

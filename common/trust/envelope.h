@@ -21,7 +21,7 @@ struct envelope {
 	Fairlead__V1__Command *command;     /* owned */
 	const struct policy_signer *signer; /* borrowed from the policy */
 	struct key_id key_id;
-	uint8_t command_digest[32];         /* BLAKE2b-256 of the payload */
+	uint8_t command_digest[32]; /* BLAKE2b-256 of the payload */
 };
 
 /* Verify a packed SignedCommand for the method whose action is `action`:

@@ -55,8 +55,8 @@ int signing_key_load(const char *path, struct signing_key **ret, struct err *err
 int signing_key_save(const struct signing_key *key, const char *path, struct err *err);
 
 const struct public_key *signing_key_public(const struct signing_key *key);
-struct signature signing_key_sign(const struct signing_key *key, enum key_context context,
-	struct bytes data);
+struct signature signing_key_sign(
+	const struct signing_key *key, enum key_context context, struct bytes data);
 bool public_key_verify(const struct public_key *key, enum key_context context, struct bytes data,
 	const struct signature *signature);
 

@@ -29,9 +29,9 @@ enum policy_role {
 struct policy_signer {
 	char *name;
 	struct public_key key;
-	unsigned roles;          /* bits of enum policy_role */
-	char **apps;             /* NULL-terminated; "*" is any */
-	char **environments;     /* NULL-terminated; "*" is any */
+	unsigned roles;           /* bits of enum policy_role */
+	char **apps;              /* NULL-terminated; "*" is any */
+	char **environments;      /* NULL-terminated; "*" is any */
 	uint64_t expires_unix_ms; /* 0: never */
 };
 
@@ -54,5 +54,5 @@ int policy_admits(const struct policy *policy, const struct public_key *key, uin
 /* ERR_AUTH: unknown or expired signer; ERR_DENIED: known, not allowed this. The message names
  * the signer, the action, the app and the environment. */
 int policy_allows(const struct policy *policy, const struct policy_signer *signer,
-	Fairlead__V1__Action action, const char *app, const char *environment,
-	uint64_t now_unix_ms, struct err *err);
+	Fairlead__V1__Action action, const char *app, const char *environment, uint64_t now_unix_ms,
+	struct err *err);

@@ -55,7 +55,7 @@ void print_block(FILE *file, const char *indent, const char *text)
 
 void json_add_text(cJSON *object, const char *name, const char *text)
 {
-	AUTO(buf) struct buf escaped = { 0 };
+	AUTO(buf) struct buf escaped = {0};
 	for (;;) {
 		size_t len = strcspn(text, "\n");
 		text_escape(&escaped, BYTES(text, len));

@@ -1,8 +1,8 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-#include <setjmp.h>
 #include <cmocka.h>
+#include <setjmp.h>
 
 static void escapes_what_deceives(void **state)
 {
@@ -10,13 +10,13 @@ static void escapes_what_deceives(void **state)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{ "plain ü €", "plain ü €" },
-		{ "\x1b[31mred", "\\x1b[31mred" },
-		{ "two\nlines", "two\\nlines" },
-		{ "back\\slash", "back\\\\slash" },
-		{ "bidi \xe2\x80\xae evil", "bidi \\u{202e} evil" },
-		{ "c1 \xc2\x9b", "c1 \\u{009b}" },
-		{ "bad \xff\xc0\x80", "bad \\xff\\xc0\\x80" },
+		{"plain ü €", "plain ü €"},
+		{"\x1b[31mred", "\\x1b[31mred"},
+		{"two\nlines", "two\\nlines"},
+		{"back\\slash", "back\\\\slash"},
+		{"bidi \xe2\x80\xae evil", "bidi \\u{202e} evil"},
+		{"c1 \xc2\x9b", "c1 \\u{009b}"},
+		{"bad \xff\xc0\x80", "bad \\xff\\xc0\\x80"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		AUTO_FREE char *out = text_escaped(cases[i].in);
@@ -44,13 +44,14 @@ static void names_are_safe_path_components(void **state)
 	assert_false(text_is_name(".."));
 	assert_false(text_is_name("a/b"));
 	assert_false(text_is_name("-x"));
-	assert_false(text_is_name("a234567890123456789012345678901234567890123456789012345678901234"));
+	assert_false(
+		text_is_name("a234567890123456789012345678901234567890123456789012345678901234"));
 }
 
 static void nearest_word_is_suggested(void **state)
 {
 	(void)state;
-	static const char *const words[] = { "interval", "timeout", "retries", NULL };
+	static const char *const words[] = {"interval", "timeout", "retries", NULL};
 	assert_string_equal(text_nearest("intervall", words), "interval");
 	assert_string_equal(text_nearest("retrys", words), "retries");
 	assert_null(text_nearest("zzz", words));
