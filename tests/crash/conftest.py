@@ -12,8 +12,10 @@ swept = {"points": 0, "pairs": 0}
 
 
 def pytest_collection_modifyitems(config, items):
+    replays = config.getoption("--crash-replay") is not None
     left_out = [item for item in items if HERE in item.path.parents
-                and item.callspec.params["preset"] in ("asan", "tsan")]
+                and (item.callspec.params["preset"] in ("asan", "tsan")
+                     or (item.originalname == "test_replay") != replays)]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if item not in left_out]
 

@@ -94,9 +94,7 @@ def counts(tmp_path_factory, build_dir):
 
 @pytest.mark.parametrize("coordinator", ["stays", "leaves"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_point(tmp_path, build_dir, counts, tally, replay, scenario, coordinator):
-    if replay:
-        pytest.skip("a replay")
+def test_every_point(tmp_path, build_dir, counts, tally, scenario, coordinator):
     points = [Point(scenario, [(number, "after")], coordinator)
               for number in range(1, counts[scenario] + 1)]
     hits = Sweep(tmp_path, build_dir, points).run()
@@ -106,10 +104,8 @@ def test_every_point(tmp_path, build_dir, counts, tally, replay, scenario, coord
     tally["points"] += len(hits) - len(missed)
 
 
-def test_pairs(tmp_path, build_dir, counts, tally, replay, pytestconfig):
+def test_pairs(tmp_path, build_dir, counts, tally, pytestconfig):
     """A second crash while the first is being recovered from."""
-    if replay:
-        pytest.skip("a replay")
     seed = pytestconfig.getoption("--crash-seed")
     points = [Point.random(f"{seed}/{number}", counts)
               for number in range(pytestconfig.getoption("--crash-pairs"))]
@@ -117,10 +113,8 @@ def test_pairs(tmp_path, build_dir, counts, tally, replay, pytestconfig):
     tally["pairs"] += sum(len(hit) == 2 for _, hit in hits)
 
 
-def test_a_step_is_taken_up_three_times_and_then_left(tmp_path, build_dir, replay):
+def test_a_step_is_taken_up_three_times_and_then_left(tmp_path, build_dir):
     """What kills the agent each time must not keep it from ever coming back."""
-    if replay:
-        pytest.skip("a replay")
     bed = Bed(tmp_path / "bed", build_dir, revisions=20)
     warm(bed)
 
@@ -145,17 +139,11 @@ def test_a_step_is_taken_up_three_times_and_then_left(tmp_path, build_dir, repla
     bed.close()
 
 
-@pytest.fixture
-def replay(pytestconfig):
-    return pytestconfig.getoption("--crash-replay")
-
-
-def test_replay(tmp_path, build_dir, replay):
-    if not replay:
-        pytest.skip("--crash-replay")
+def test_replay(tmp_path, build_dir, pytestconfig):
+    """Only with --crash-replay, and then it is the only one (conftest.py)."""
     bed = Bed(tmp_path / "bed", build_dir, revisions=50)
     warm(bed)
     try:
-        print(Point.parse(replay).suffer(bed))
+        print(Point.parse(pytestconfig.getoption("--crash-replay")).suffer(bed))
     finally:
         throw_away(bed)
