@@ -1,8 +1,9 @@
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
+
+#include <cmocka.h>
 
 static void escapes_what_deceives(void **state)
 {
