@@ -81,6 +81,11 @@ int deployment_note(struct deployment *d, const char *step, struct err *err);
 /* The state is final and its act is done: make sure that it is on the disk. */
 void deployment_concluded(struct deployment *d);
 
+/* The one place that changes the state: journals it (with the sequence of the command behind it, 0
+ * for none), then tells. <0 when the journal failed; the core is then stopping. */
+int deployment_enter(struct deployment *d, Fairlead__V1__State state, uint64_t sequence);
+void deployment_wait(struct deployment *d, struct deployment_waiter waiter);
+
 /* Run what belongs to the state the deployment is in. */
 void deployment_act(struct deployment *d);
 /* Stop what may be under way (worker, watches); services are left to finish their step. */
