@@ -3,6 +3,7 @@
 Everything lives below one directory that the test owns; nothing else of the machine is touched.
 """
 
+import contextlib
 import http.client
 import itertools
 import json
@@ -335,23 +336,25 @@ class Fleet:
         assert not problems, "\n".join(problems)
 
 
+def read_if_allowed(path):
+    """Nothing of a process that has ended, or that belongs to somebody else."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
 def processes_below(directory):
     """Processes that a fleet in this directory has started, as 'pid command line'."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        try:
-            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        try:
-            where = os.readlink(entry / "cwd")
-        except OSError:
-            where = ""  # another user's
-        if (str(directory) in command or where.startswith(str(directory))) and \
-                process_alive(int(entry.name)):
-            found.append(f"{entry.name} {command}")
+        # Its arguments, or HOME in its environment, say where it belongs.
+        command = read_if_allowed(entry / "cmdline")
+        where = command + read_if_allowed(entry / "environ")
+        if os.fsencode(directory) in where and process_alive(int(entry.name)):
+            found.append(entry.name + " " + command.replace(b"\0", b" ").decode(errors="replace"))
     return found
 
 
@@ -363,5 +366,6 @@ def end_leftovers(directory):
     except AssertionError:
         left = processes_below(directory)
     for process in left:
-        os.kill(int(process.split()[0]), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(process.split()[0]), signal.SIGKILL)
     return left
