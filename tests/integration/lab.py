@@ -75,6 +75,12 @@ def children(pid):
     return found
 
 
+def helper_user(bin_dir):
+    """Whom gateway and probe become under root: nobody, where nobody can reach the programs."""
+    folders = [Path(bin_dir).resolve(), *Path(bin_dir).resolve().parents]
+    return "nobody" if all(folder.stat().st_mode & 0o001 for folder in folders) else "root"
+
+
 class Result:
     """How a run of `fairlead` ended."""
 
@@ -156,7 +162,8 @@ class Host:
         settings = {"listen": f"127.0.0.1:{self.port}", "root": self.root,
                     "state": self.dir / "state", "trust": self.trust, **more}
         lines = ["version: 1"] + [f'{key}: "{value}"' for key, value in settings.items()]
-        lines.append("users: { gateway: nobody, probe: nobody }")
+        user = helper_user(self.fleet.bin)
+        lines.append(f"users: {{ gateway: {user}, probe: {user} }}")
         lines.append(f'variables: {{ PORT: "{self.service_port}" }}')
         self.config.write_text("\n".join(lines) + "\n")
 
