@@ -21,7 +21,7 @@ BELONGS_TO = {
     "git2.h": "coordinator/plan/",
     "sqlite3.h": "coordinator/ledger/",
     "libfyaml.h": "common/config/",
-    "zstd.h": "common/release/",
+    "zstd": "common/release/",
     "uv.h": "agent/",
 }
 QUOTED = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
@@ -77,6 +77,27 @@ def test_documents_name_only_verbs_and_files_that_exist(document):
     folder = (ROOT / document).parent
     links = [link for link in re.findall(r"\]\(([^)#:]+)\)", text)]
     assert not [link for link in links if not (folder / link).exists()]
+
+
+def has_test(place, name):
+    """`common/link/wire`: a unit test; `integration/test_x.py`: a Python test; `fuzz`: a target."""
+    if place == "fuzz":
+        return (ROOT / f"tests/fuzz/{name}.c").exists() and any((ROOT / f"tests/fuzz/corpus/{name}").iterdir())
+    if place.endswith(".py"):
+        file, pattern = ROOT / "tests" / place, rf"^def {name}\("
+    else:
+        room, _, noun = place.rpartition("/")
+        file, pattern = ROOT / f"tests/unit/{room}/test_{noun}.c", rf"^static void {name}\(void \*\*state\)"
+    return file.exists() and re.search(pattern, file.read_text(), re.M)
+
+
+def test_every_hostile_input_has_its_test():
+    page = (ROOT / "docs/hostile-input.md").read_text()
+    tests = re.findall(r"`([a-z_/.]+): ([a-z0-9_]+)`", page)
+    assert len(tests) > 60
+    assert not [f"{place}: {name}" for place, name in tests if not has_test(place, name)]
+    rows = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith("| case")]
+    assert not [row for row in rows if not re.search(r"`[a-z_/.]+: [a-z0-9_]+`", row)], "a case without a test"
 
 
 def test_sources_are_formatted():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,11 +24,14 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("unit", units, ids=["-".join(unit) for unit in units])
 
 
-def test_unit(unit, sanitizer_env):
+def test_unit(unit, sanitizer_env, tally):
     preset, name = unit
     run = subprocess.run(
-        ["ctest", "--test-dir", ROOT / "build" / preset, "--output-on-failure",
+        ["ctest", "--test-dir", ROOT / "build" / preset, "--verbose",
          "--no-tests=error", "-R", f"^{name}$"],
-        capture_output=True, text=True, env={**os.environ, **sanitizer_env})
+        capture_output=True, text=True, errors="replace", env={**os.environ, **sanitizer_env})
     if run.returncode:
         pytest.fail(run.stdout + run.stderr, pytrace=False)
+    # What a unit test has counted, it prints as "tally WHAT: NUMBER".
+    for what, number in re.findall(r"^\d+: tally (.+): (\d+)$", run.stdout, re.M):
+        tally[what] += int(number)

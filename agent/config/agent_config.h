@@ -15,8 +15,14 @@ struct agent_config {
 		char *gateway, *probe; /* whom these programs become when the agent is root */
 	} users;
 	struct {
-		unsigned connections, connections_per_address;
+		unsigned connections, connections_per_address; /* of known keys */
+		unsigned handshakes, handshakes_per_address;   /* of strangers */
 	} limits;
+	struct {
+		uint64_t segment_bytes;
+		unsigned keep;
+	} journal;
+	char *boot_id;               /* a file that another boot fills with other content */
 	struct config_map variables; /* this host's own: agent/core/variables.h */
 };
 

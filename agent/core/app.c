@@ -2,7 +2,10 @@
 
 #include "agent/core/core.h"
 #include "agent/core/deployment.h"
+#include "agent/core/page.h"
+#include "agent/core/reboot.h"
 #include "agent/core/worker.h"
+#include "agent/hook/hook.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/os/file.h"
@@ -14,6 +17,13 @@ struct replaying {
 	struct deployment_past past;
 };
 
+static void take_last(struct app *app, const Fairlead__V1__DeploymentStatus *status)
+{
+	if (app->last)
+		pb_free(&app->last->base);
+	app->last = PB_COPY(Fairlead__V1__DeploymentStatus, status);
+}
+
 static int on_record(
 	void *user, uint64_t number, const Fairlead__V1__JournalRecord *record, struct err *err)
 {
@@ -21,16 +31,23 @@ static int on_record(
 	(void)err;
 	struct replaying *replaying = user;
 	struct app *app = replaying->app;
+	if (record->sequence > app->sequence)
+		app->sequence = record->sequence;
+	if (record->segment) {
+		page_replay(app, record->segment);
+		if (record->segment->last)
+			take_last(app, record->segment->last);
+		return 0;
+	}
 	const Fairlead__V1__Accepted *accepted = record->accepted;
 	bool has_digest = accepted && accepted->command_digest.len == DIGEST_SIZE;
 	replay_record(&app->core->replay, app->name, app->environment, record->sequence,
 		PB_BYTES(record->deployment_id), has_digest ? accepted->command_digest.data : NULL);
+	if (record->pin)
+		return 0; /* done, or to be asked for again; only its sequence matters */
 	deployment_past_add(&replaying->past, record);
-	if (record->status) {
-		if (app->last)
-			pb_free(&app->last->base);
-		app->last = PB_COPY(Fairlead__V1__DeploymentStatus, record->status);
-	}
+	if (record->status)
+		take_last(app, record->status);
 	return 0;
 }
 
@@ -56,7 +73,9 @@ static int open_state(struct app *app, struct err *err)
 	if (rc == 0)
 		rc = journal_open(
 			app->state_dirfd, "journal", on_record, &replaying, &app->journal, err);
-	if (rc == 0 && app->core->purpose == CORE_SERVE)
+	if (rc == 0)
+		rc = reboot_look(app, err);
+	if (rc == 0 && app->core->purpose != CORE_TEND)
 		rc = deployment_recover(app, &replaying.past, err);
 	deployment_past_release(&replaying.past);
 	return rc;
@@ -71,6 +90,7 @@ int app_open(struct core *core, const char *name, const char *environment, enum 
 	app->store.dirfd = -1;
 	app->name = xstrdup(name);
 	app->environment = xstrdup(environment);
+	app->hook_place = hook_place(core->config.root, name, environment);
 	int rc = how == APP_CREATE
 			 ? store_open(core->config.root, name, environment, &app->store, err)
 			 : store_open_existing(
@@ -106,6 +126,7 @@ void app_close(struct app *app)
 	store_release(&app->store);
 	free(app->name);
 	free(app->environment);
+	free(app->hook_place);
 	free(app);
 }
 
@@ -236,7 +257,7 @@ static int prune_work(void *user, struct worker_pipe *pipe, struct err *err)
 {
 	(void)pipe;
 	const struct app *app = user;
-	return store_prune(&app->store, app->keep_releases, app->kept, app->kept_count, err);
+	return store_prune(&app->store, &app->keeping, err);
 }
 
 static void on_pruned(void *user, const struct err *err)
@@ -253,16 +274,19 @@ static void on_prune_services(
 	struct app *app = user;
 	if (app->running || app->pruner)
 		return; /* the next deployment prunes after itself */
-	app->kept_count = app_kept_releases(app, statuses, count, app->kept);
+	app->keeping.list = app->kept;
+	app->keeping.count = app_kept_releases(app, statuses, count, app->kept);
 	struct err err = ERR_INIT;
 	if (worker_start(&app->core->loop, prune_work, NULL, on_pruned, app, &app->pruner, &err) <
 		0)
 		core_log("%s/%s: pruning: %s", app->name, app->environment, err.message);
 }
 
-void app_prune(struct app *app, unsigned keep_releases)
+void app_prune(struct app *app, struct store_keep keep)
 {
-	app->keep_releases = keep_releases;
+	if (!keep.releases)
+		return;
+	app->keeping = keep;
 	app_services(app, on_prune_services, app);
 }
 

@@ -10,6 +10,7 @@
 
 struct core;
 struct deployment;
+struct revival;
 struct worker;
 
 enum { APP_KEEP_MAX = 64 };
@@ -24,9 +25,12 @@ struct app {
 	struct events *events;
 	struct deployment *running; /* NULL: free */
 	struct worker *pruner;      /* NULL: none at work */
-	unsigned keep_releases;     /* what the pruning under way keeps */
+	struct store_keep keeping;  /* what the pruning under way keeps */
 	struct digest kept[APP_KEEP_MAX];
-	size_t kept_count;
+	char *hook_place;        /* agent/hook/hook.h */
+	uint64_t sequence;       /* the highest that is journalled */
+	int rebooted;            /* and nobody has started the services since (reboot.h) */
+	struct revival *revival; /* which does that now; NULL: not at work */
 	Fairlead__V1__DeploymentStatus *last; /* of the newest finished deployment, NULL before */
 	struct app *next;
 };
@@ -49,6 +53,7 @@ void app_services(struct app *app, app_services_fn *done, void *user);
 size_t app_kept_releases(const struct app *app, Fairlead__V1__ServiceStatus *const *statuses,
 	size_t count, struct digest ret[static APP_KEEP_MAX]);
 
-/* Remove old releases in a worker; the store is safe whenever it is stopped. */
-void app_prune(struct app *app, unsigned keep_releases);
+/* Remove old releases in a worker; the store is safe whenever it is stopped. The lists of `keep`
+ * are found here. A rollback does not say how many stay (releases 0), so it removes none. */
+void app_prune(struct app *app, struct store_keep keep);
 void app_stop_pruning(struct app *app);

@@ -6,6 +6,10 @@
 #include "common/base/pb.h"
 #include "common/os/clock.h"
 
+/* What a gateway that is not itself any more can make the core keep: calls, and messages of each
+ * under way. The real one asks for a fraction of it. */
+enum { CALLS_MAX = 4096, CREDIT_MAX = 64 };
+
 /* ---- to the gateway ---- */
 
 static void send_message(struct call *call, const ProtobufCMessage *message)
@@ -42,6 +46,7 @@ static void call_free(struct call *call)
 	for (struct call **at = &call->core->calls; *at; at = &(*at)->next) {
 		if (*at == call) {
 			*at = call->next;
+			call->core->call_count--;
 			break;
 		}
 	}
@@ -87,7 +92,7 @@ struct call *call_find(struct core *core, uint64_t id)
 static void on_sign(struct core *core, const Fairlead__V1__SignRequest *request)
 {
 	if (request->transcript.len != DIGEST_SIZE) {
-		core_log("gateway: a transcript of %zu bytes", request->transcript.len);
+		core_log_foreign("gateway: a transcript of %zu bytes", request->transcript.len);
 		return;
 	}
 	struct signature signature = signing_key_sign(
@@ -111,7 +116,7 @@ static void on_admit(struct core *core, const Fairlead__V1__AdmitRequest *reques
 		reply.admitted = policy_admits(&core->policy, &key, clock_unix_ms(), &err) == 0;
 	}
 	if (!reply.admitted)
-		core_log("refused a connection: %s", err.message);
+		core_log_foreign("refused a connection: %s", err.message);
 	reply.request = request->request;
 	outer.admit = &reply;
 	gateway_process_send(core->gateway, &outer, -1);
@@ -127,7 +132,15 @@ static void on_open(struct core *core, const Fairlead__V1__CallOpen *open)
 		send_end(core, open->call, &err);
 		return;
 	}
+	if (core->call_count == CALLS_MAX) {
+		struct err err = ERR_INIT;
+		err_set(&err, ERR_LIMIT, "the agent has %d calls in progress", CALLS_MAX);
+		err_hint(&err, "Try again when others have ended.");
+		send_end(core, open->call, &err);
+		return;
+	}
 	struct call *call = xcalloc(1, sizeof(*call));
+	core->call_count++;
 	call->core = core;
 	call->id = open->call;
 	call->method = method;
@@ -164,7 +177,7 @@ static void on_message(struct core *core, const Fairlead__V1__CallMessage *messa
 	if (verify(call, PB_BYTES(message->data), &envelope, &err) < 0 ||
 		call_handler_for(call->method->action)(call, &envelope, &err) < 0) {
 		if (err.code == ERR_AUTH || err.code == ERR_DENIED)
-			core_log("refused %s: %s", call->method->name, err.message);
+			core_log_foreign("refused %s: %s", call->method->name, err.message);
 		call_fail(call, &err);
 	}
 }
@@ -216,7 +229,9 @@ static void on_credit(struct core *core, const Fairlead__V1__CallCredit *credit)
 	struct call *call = call_find(core, credit->call);
 	if (!call)
 		return;
-	call->credit += credit->messages;
+	call->credit += credit->messages < CREDIT_MAX ? credit->messages : CREDIT_MAX;
+	if (call->credit > CREDIT_MAX)
+		call->credit = CREDIT_MAX;
 	if (call->stream)
 		stream_pump(call);
 }

@@ -3,6 +3,7 @@
 #include "agent/core/calls.h"
 #include "agent/core/deployment.h"
 #include "agent/core/gateway_process.h"
+#include "agent/core/reboot.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 #include "common/os/clock.h"
@@ -17,17 +18,42 @@
 
 enum { LOCK_TIMEOUT_MS = 2000, LOCK_POLL_MS = 10 };
 
-void core_log(const char *fmt, ...)
+static void __attribute__((format(printf, 1, 0))) log_line(const char *fmt, va_list ap)
 {
 	char *line = NULL;
-	va_list ap;
-	va_start(ap, fmt);
 	if (vasprintf(&line, fmt, ap) < 0)
 		abort();
-	va_end(ap);
 	AUTO_FREE char *escaped = text_escaped(line);
 	fprintf(stderr, "fairlead-agent: %s\n", escaped);
 	free(line);
+}
+
+void core_log(const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	log_line(fmt, ap);
+	va_end(ap);
+}
+
+void core_log_foreign(const char *fmt, ...)
+{
+	enum { WINDOW_MS = 10000, LINES = 20 };
+	static uint64_t began_ms;
+	static unsigned long lines;
+	uint64_t now = clock_mono_ms();
+	if (now - began_ms > WINDOW_MS) {
+		if (lines > LINES)
+			core_log("%lu more such lines were left out", lines - LINES);
+		began_ms = now;
+		lines = 0;
+	}
+	if (++lines > LINES)
+		return;
+	va_list ap;
+	va_start(ap, fmt);
+	log_line(fmt, ap);
+	va_end(ap);
 }
 
 void core_die(struct core *core, const struct err *err)
@@ -71,10 +97,28 @@ static int load_key(struct core *core, struct err *err)
 	return signing_key_save(core->host_key, path, err);
 }
 
+/* Its first line; whatever it is, another boot has another. */
+static int load_boot(struct core *core, struct err *err)
+{
+	AUTO(buf) struct buf text = {0};
+	if (file_read(AT_FDCWD, core->config.boot_id, 256, &text, err) < 0)
+		return err_wrap(err, "the boot's id");
+	const char *line = buf_str(&text);
+	core->boot = xstrndup(line, strcspn(line, "\n"));
+	return 0;
+}
+
+struct deadline_now core_now(const struct core *core)
+{
+	return (struct deadline_now){clock_unix_ms(), clock_boot_ms(), core->boot};
+}
+
 static int load_config(struct core *core, const char *config_path, struct err *err)
 {
 	*core = (struct core){.lock_fd = -1};
 	if (agent_config_load(config_path, &core->config, err) < 0)
+		return -1;
+	if (load_boot(core, err) < 0)
 		return -1;
 	core->may_change_user = geteuid() == 0;
 	core->shim_path = xasprintf("%s/fairlead-shim", core->config.libexec);
@@ -115,8 +159,13 @@ static int open_one(struct core *core, int rootfd, const char *directory, struct
 {
 	AUTO_FREE char *path = xasprintf("%s/state/app", directory);
 	AUTO(buf) struct buf content = {0};
-	if (file_read(rootfd, path, 256, &content, NULL) < 0)
-		return 0; /* not a store of ours */
+	struct err why = ERR_INIT;
+	if (file_read(rootfd, path, 256, &content, &why) < 0) {
+		if (why.code == ERR_NOT_FOUND || why.errnum == ENOTDIR)
+			return 0; /* not a store of ours */
+		*err = why;
+		return -1;
+	}
 	AUTO_FREE char *name = xstrdup(buf_str(&content));
 	char *environment = strchr(name, '\n');
 	if (!environment)
@@ -134,13 +183,19 @@ static int open_apps(struct core *core, struct err *err)
 	if (make_dirs(core->config.root, 0755, err) < 0)
 		return -1;
 	AUTO_CLOSE int rootfd = open_dir(core->config.root, err);
-	DIR *dir = rootfd < 0 ? NULL : opendir(core->config.root);
+	if (rootfd < 0)
+		return -1;
+	DIR *dir = opendir(core->config.root);
 	if (!dir)
-		return err_set(err, ERR_IO, "cannot list '%s'", core->config.root);
+		return err_errno(err, ERR_IO, errno, "cannot list '%s'", core->config.root);
 	int rc = 0;
-	for (struct dirent *entry; rc == 0 && (entry = readdir(dir));)
+	errno = 0;
+	for (struct dirent *entry; rc == 0 && (entry = readdir(dir)); errno = 0)
 		if (entry->d_name[0] != '.')
 			rc = open_one(core, rootfd, entry->d_name, err);
+	/* What was not listed may have a deployment that waits to be taken up. */
+	if (rc == 0 && errno)
+		rc = err_errno(err, ERR_IO, errno, "cannot list '%s'", core->config.root);
 	closedir(dir);
 	return rc;
 }
@@ -161,7 +216,11 @@ int core_init(
 	core->purpose = purpose;
 	if (purpose == CORE_SERVE && load_trust(core, err) < 0)
 		return -1;
-	uv_loop_init(&core->loop);
+	if (purpose == CORE_RECOVER && load_key(core, err) < 0) /* receipts are signed */
+		return -1;
+	int rc = uv_loop_init(&core->loop);
+	if (rc < 0)
+		return err_errno(err, ERR_INTERNAL, -rc, "cannot make an event loop");
 	core->has_loop = 1;
 	const char *probe_user = core->may_change_user ? core->config.users.probe : NULL;
 	AUTO_FREE char *probe = xasprintf("%s/fairlead-probe", core->config.libexec);
@@ -174,7 +233,9 @@ int core_init(
 
 static void on_signal(uv_signal_t *handle, int signum)
 {
+	struct core *core = handle->data;
 	core_log("stopping on signal %d; services keep running", signum);
+	core->stopping = 1;
 	uv_stop(handle->loop);
 }
 
@@ -208,9 +269,11 @@ int core_run(struct core *core, struct err *err)
 	}
 	if (!core->may_change_user)
 		core_log("not root: services run as this user");
+	reboot_start_services(core);
 	int rc = gateway_process_start(core, &core->gateway, err);
-	if (rc == 0 && core->fatal.code == ERR_NONE)
+	if (rc == 0 && core->fatal.code == ERR_NONE && !core->stopping)
 		uv_run(&core->loop, UV_RUN_DEFAULT);
+	reboot_finish(core);
 	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
 		uv_close((uv_handle_t *)&signals[i], NULL);
 	calls_forget(core);
@@ -223,8 +286,20 @@ int core_run(struct core *core, struct err *err)
 	return rc;
 }
 
+/* What was asked of a service may still be answered; whoever asked is about to be freed. */
+static void silence(uv_handle_t *handle, void *unused)
+{
+	(void)unused;
+	if (handle->type == UV_TIMER)
+		uv_timer_stop((uv_timer_t *)handle);
+	else if (handle->type == UV_POLL)
+		uv_poll_stop((uv_poll_t *)handle);
+}
+
 void core_release(struct core *core)
 {
+	if (core->has_loop)
+		uv_walk(&core->loop, silence, NULL);
 	while (core->apps) {
 		struct app *app = core->apps;
 		core->apps = app->next;
@@ -241,6 +316,7 @@ void core_release(struct core *core)
 	signing_key_free(core->host_key);
 	agent_config_release(&core->config);
 	free(core->shim_path);
+	free(core->boot);
 	if (core->lock_fd >= 0)
 		close(core->lock_fd);
 }

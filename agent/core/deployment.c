@@ -1,5 +1,6 @@
-#include "agent/core/deployment_impl.h"
+#include "agent/core/deployment_hooks.h"
 
+#include "agent/core/receipt.h"
 #include "agent/core/variables.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
@@ -61,9 +62,8 @@ static void on_timer_closed(uv_handle_t *handle)
 	free(handle);
 }
 
-static void on_deadline(uv_timer_t *timer)
+void deployment_explain_deadline(const struct deployment *d, struct err *ret)
 {
-	struct deployment *d = timer->data;
 	static const char *const late[MACHINE_STATE_COUNT] = {
 		[S(ACCEPTED)] = "the bundle did not arrive",
 		[S(FETCHED)] = "the release was not staged",
@@ -71,21 +71,35 @@ static void on_deadline(uv_timer_t *timer)
 		[S(PREPARED)] = "it was not activated",
 		[S(SWITCHED)] = "the services were not restarted",
 		[S(RESTARTED)] = "the services did not become healthy",
+		[S(ACTIVATING)] = "the hooks before the switch did not end",
+		[S(SERVING)] = "the hooks after the switch did not end",
 		[S(HEALTHY)] = "nobody confirmed",
 		[S(ROLLING_BACK)] = "the old release did not become healthy",
 	};
 	const char *what = late[d->status->state];
+	err_set(ret, ERR_DEADLINE, "%s within its time", what ? what : "it did not go on");
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+	struct deployment *d = timer->data;
 	struct err err = ERR_INIT;
-	err_set(&err, ERR_DEADLINE, "%s within its time", what ? what : "it did not go on");
+	deployment_explain_deadline(d, &err);
 	deployment_event(d, MACHINE_DEADLINE, &err);
 }
 
-void deployment_set_deadline(struct deployment *d, uint64_t unix_ms)
+static void disarm(struct deployment *d)
 {
-	d->deadline_unix_ms = unix_ms;
-	if (!unix_ms) {
-		if (d->deadline)
-			uv_close((uv_handle_t *)TAKE(d->deadline), on_timer_closed);
+	if (d->deadline)
+		uv_close((uv_handle_t *)TAKE(d->deadline), on_timer_closed);
+}
+
+void deployment_arm(struct deployment *d)
+{
+	struct deadline_now now = core_now(d->app->core);
+	deadline_set(&d->deadline_at, d->machine.deadline_unix_ms, &now);
+	if (!d->deadline_at.unix_ms) {
+		disarm(d);
 		return;
 	}
 	if (!d->deadline) {
@@ -93,22 +107,7 @@ void deployment_set_deadline(struct deployment *d, uint64_t unix_ms)
 		uv_timer_init(&d->app->core->loop, d->deadline);
 		d->deadline->data = d;
 	}
-	uint64_t now = clock_unix_ms();
-	uv_timer_start(d->deadline, on_deadline, unix_ms > now ? unix_ms - now : 0, 0);
-}
-
-/* How long each state may last; a state without a row keeps the deadline of the one before. */
-static uint64_t state_time_ms(const struct deployment *d, Fairlead__V1__State state, int *ret_set)
-{
-	*ret_set = 1;
-	if (state == S(ACCEPTED) || state == S(PREPARED))
-		return d->plan->lease_ms;
-	if (state == S(SWITCHED) || state == S(ROLLING_BACK))
-		return d->plan->activate_timeout_ms;
-	if (state == S(HEALTHY))
-		return d->plan->confirm_timeout_ms;
-	*ret_set = machine_is_final(state);
-	return 0;
+	uv_timer_start(d->deadline, on_deadline, deadline_left_ms(&d->deadline_at, &now), 0);
 }
 
 /* ---- the one place that changes the state ---- */
@@ -128,35 +127,58 @@ void deployment_set_error(struct deployment *d)
 	pb_set_str(&detail->hint, d->cause.hint);
 }
 
-static int journal_state(struct deployment *d, uint64_t sequence, struct err *err)
+/* What a record says beside the state it enters. */
+static const char *step_of(const struct deployment *d, Fairlead__V1__State from)
+{
+	Fairlead__V1__State state = d->machine.state;
+	if (machine_is_held(from) && !machine_is_final(state) && state != S(ROLLING_BACK))
+		return d->resolved == MACHINE_RESOLVE_DONE ? DEPLOYMENT_STEP_RESOLVED_DONE
+							   : DEPLOYMENT_STEP_RESOLVED_REDO;
+	if (state == S(SWITCHED))
+		return DEPLOYMENT_STEP_SWITCH_BEGIN;
+	if (d->blame == MACHINE_BLAME_RELEASE)
+		return DEPLOYMENT_STEP_RELEASE_FAILED;
+	return "";
+}
+
+static int journal_state(
+	struct deployment *d, Fairlead__V1__State from, uint64_t sequence, struct err *err)
 {
 	Fairlead__V1__JournalRecord record = FAIRLEAD__V1__JOURNAL_RECORD__INIT;
-	Fairlead__V1__State state = d->status->state;
+	Fairlead__V1__State state = d->machine.state;
 	record.unix_ms = clock_unix_ms();
 	record.deployment_id = d->status->deployment_id;
 	record.state = state;
-	record.deadline_unix_ms = d->deadline_unix_ms;
+	struct deadline_now now = core_now(d->app->core);
+	deadline_set(&d->deadline_at, d->machine.deadline_unix_ms, &now);
+	deadline_write(&d->deadline_at, &now, &record);
 	record.sequence = sequence;
 	record.error = d->status->error;
+	record.step = pb_str(step_of(d, from));
 	if (state == S(ACCEPTED))
 		record.accepted = d->record->accepted;
-	if (state == S(SWITCHED))
-		record.step = pb_str("SWITCH_BEGIN");
-	if (state >= S(ROLLING_BACK) && d->blame == CAUSE_RELEASE)
-		record.step = pb_str(DEPLOYMENT_STEP_RELEASE_FAILED);
 	if (machine_is_final(state))
 		record.status = d->status;
+	if (sequence > d->app->sequence)
+		d->app->sequence = sequence;
 	return journal_append(d->app->journal, &record, err);
 }
 
-int deployment_note(struct deployment *d, const char *step, struct err *err)
+int deployment_note_hook(
+	struct deployment *d, const char *step, Fairlead__V1__Step *hook, struct err *err)
 {
 	Fairlead__V1__JournalRecord record = FAIRLEAD__V1__JOURNAL_RECORD__INIT;
 	record.unix_ms = clock_unix_ms();
 	record.deployment_id = d->status->deployment_id;
 	record.state = d->status->state;
 	record.step = pb_str(step);
+	record.hook = hook;
 	return journal_append(d->app->journal, &record, err);
+}
+
+int deployment_note(struct deployment *d, const char *step, struct err *err)
+{
+	return deployment_note_hook(d, step, NULL, err);
 }
 
 static void tell_waiters(struct deployment *d)
@@ -165,33 +187,40 @@ static void tell_waiters(struct deployment *d)
 		d->waiters[i].entered(d->waiters[i].user, d->status->state, d->status);
 }
 
-int deployment_enter(struct deployment *d, Fairlead__V1__State state, uint64_t sequence)
+int deployment_enter(struct deployment *d, const struct machine *after,
+	const struct machine_move *move, uint64_t sequence)
 {
-	Fairlead__V1__State before = d->status->state;
-	int set = 0;
-	uint64_t time_ms = state_time_ms(d, state, &set);
-	if (set)
-		deployment_set_deadline(d, time_ms ? clock_unix_ms() + time_ms : 0);
-	d->status->state = state;
-	if (machine_is_final(state))
+	d->machine = *after;
+	d->status->state = move->to;
+	/* A host that has no room or no descriptors left says nothing about the release. */
+	if (move->blame == MACHINE_BLAME_RELEASE && !err_is_of_host(&d->cause))
+		d->blame = MACHINE_BLAME_RELEASE;
+	if (move->to == S(ACTIVATING) || move->to == S(SWITCHED))
+		d->activated = 1;
+	if (machine_is_final(move->to))
 		d->status->ended_unix_ms = clock_unix_ms();
 	deployment_set_error(d);
+	deployment_set_held(d);
+	receipt_make(d);
 	struct err err = ERR_INIT;
-	if (journal_state(d, sequence, &err) < 0) {
+	if (journal_state(d, move->from, sequence, &err) < 0) {
 		core_die(d->app->core, &err);
 		return -1;
 	}
+	deployment_arm(d);
 	core_log("%s/%s %.8s: %s -> %s%s%s", d->app->name, d->app->environment,
-		d->record->accepted->plan->commit_to, machine_state_name(before),
-		machine_state_name(state), d->cause.code ? ": " : "", d->cause.message);
-	deployment_tell(d, "", 0, 0, "%s", d->cause.message);
+		d->record->accepted->plan->commit_to, machine_state_name(move->from),
+		machine_state_name(move->to), d->cause.code ? ": " : "", d->cause.message);
+	/* An end is told when all that belongs to it is known. */
+	if (!machine_is_final(move->to))
+		deployment_tell(d, "", 0, 0, "%s", d->cause.message);
 	return 0;
 }
 
 void deployment_free(struct deployment *d)
 {
 	deployment_stop_acts(d);
-	deployment_set_deadline(d, 0);
+	disarm(d);
 	if (d->app->running == d)
 		d->app->running = NULL;
 	for (size_t i = 0; i < d->service_count; i++) {
@@ -201,6 +230,7 @@ void deployment_free(struct deployment *d)
 			pb_free(&d->services[i].old_plan->base);
 	}
 	free(d->services);
+	free(d->hook_text);
 	free(d->waiters);
 	if (d->spool_fd >= 0)
 		close(d->spool_fd);
@@ -211,41 +241,61 @@ void deployment_free(struct deployment *d)
 	free(d);
 }
 
-/* Why it will not commit: the first reason stands; later ones follow from it. */
-static void blame(struct deployment *d, enum machine_event event, const struct err *cause)
+/* What kept it from going on no longer does. */
+static void forget_cause(struct deployment *d)
 {
-	Fairlead__V1__State state = d->status->state;
-	if (!cause || cause->code == ERR_NONE)
+	err_clear(&d->cause);
+	if (d->status->error)
+		pb_free(&TAKE(d->status->error)->base);
+}
+
+/* Why it will not commit: the first reason stands; later ones follow from it. */
+static void take_cause(struct deployment *d, enum machine_event event, const struct err *cause)
+{
+	if (event == MACHINE_RESOLVE_DONE || event == MACHINE_RESOLVE_REDO)
+		forget_cause(d);
+	if (cause->code == ERR_NONE)
 		return;
-	if (state == S(ROLLING_BACK)) {
-		char first[sizeof(d->cause.message)];
-		memcpy(first, d->cause.message, sizeof(first));
+	if (d->machine.state != S(ROLLING_BACK)) {
 		d->cause = *cause;
-		err_wrap(&d->cause, "the rollback failed too");
-		if (first[0])
-			err_hint(&d->cause, "It was rolled back because: %s", first);
 		return;
 	}
+	char first[sizeof(d->cause.message)];
+	memcpy(first, d->cause.message, sizeof(first));
 	d->cause = *cause;
-	if ((event == MACHINE_FAIL || event == MACHINE_DEADLINE) &&
-		(state == S(SWITCHED) || state == S(RESTARTED)))
-		d->blame = CAUSE_RELEASE;
+	err_wrap(&d->cause, "the rollback failed too");
+	if (first[0])
+		err_hint(&d->cause, "It was rolled back because: %s", first);
 }
 
 static void step(struct deployment *d, const struct queued *queued, uint64_t sequence)
 {
-	Fairlead__V1__State next = machine_next(d->status->state, queued->event);
-	if (next == S(UNSPECIFIED)) {
+	struct machine after = d->machine;
+	struct machine_move move;
+	if (machine_step(&after, queued->event, clock_unix_ms(), &move) == MACHINE_REFUSED) {
 		core_log("%s/%s: event %s means nothing in state %s", d->app->name,
 			d->app->environment, machine_event_name(queued->event),
-			machine_state_name(d->status->state));
+			machine_state_name(d->machine.state));
 		return;
 	}
-	blame(d, queued->event, &queued->cause);
-	if (deployment_enter(d, next, sequence) < 0)
+	take_cause(d, queued->event, &queued->cause);
+	d->resolved = queued->event;
+	if (deployment_enter(d, &after, &move, sequence) < 0)
 		return;
-	deployment_act(d);
-	tell_waiters(d);
+	deployment_act(d, move.act);
+	if (!machine_is_final(move.to))
+		tell_waiters(d);
+}
+
+/* Those who wait have their answer before it is concluded. */
+static void bury(struct deployment *d)
+{
+	if (d->app->core->fatal.code == ERR_NONE) {
+		deployment_tell(d, "", 0, 0, "%s", d->cause.message);
+		tell_waiters(d);
+		deployment_conclude(d);
+	}
+	deployment_free(d);
 }
 
 /* Steps until no event is left; frees a deployment that has ended. */
@@ -261,11 +311,14 @@ static void run_queue(struct deployment *d, uint64_t sequence)
 		sequence = 0;
 	}
 	d->stepping = 0;
-	if (!machine_is_final(d->status->state))
-		return;
-	/* Only now: those who wait have their answer. */
-	deployment_concluded(d);
-	deployment_free(d);
+	if (d->life == DEPLOYMENT_ENDED)
+		bury(d);
+}
+
+void deployment_end(struct deployment *d)
+{
+	d->life = DEPLOYMENT_ENDED;
+	run_queue(d, 0);
 }
 
 static void enqueue(struct deployment *d, enum machine_event event, const struct err *cause)
@@ -365,7 +418,16 @@ int deployment_build(struct app *app, Fairlead__V1__JournalRecord *record, struc
 	d->app = app;
 	d->record = record;
 	d->spool_fd = -1;
+	d->after_hook = MACHINE_ACT_COUNT;
 	d->plan = record->accepted->plan;
+	const struct machine_plan plan = {
+		.lease_ms = d->plan->lease_ms,
+		.activate_timeout_ms = d->plan->activate_timeout_ms,
+		.confirm_timeout_ms = d->plan->confirm_timeout_ms,
+		.before = deployment_hook_count(d, FAIRLEAD__V1__HOOK_PHASE__HOOK_BEFORE),
+		.after = deployment_hook_count(d, FAIRLEAD__V1__HOOK_PHASE__HOOK_AFTER),
+	};
+	machine_init(&d->machine, &plan);
 	d->status = new_status(record);
 	if (!digest_from_bytes(
 		    d->status->from_manifest.data, d->status->from_manifest.len, &d->from) ||
@@ -386,21 +448,34 @@ void deployment_spooled(struct deployment *d, const struct err *err)
 
 /* ---- commands ---- */
 
-/* The state a command wants, and the event that brings it about. */
-static const struct {
-	enum machine_event event;
-	Fairlead__V1__State goal;
-} commands[] = {
-	[FAIRLEAD__V1__ACTION__ACTION_ACTIVATE] = {MACHINE_ACTIVATE, S(SWITCHED)},
-	[FAIRLEAD__V1__ACTION__ACTION_CONFIRM] = {MACHINE_CONFIRM, S(COMMITTED)},
-	[FAIRLEAD__V1__ACTION__ACTION_ABORT] = {MACHINE_ABORT, S(ABORTED)},
-};
-
-static int is_on_its_way(Fairlead__V1__State state, Fairlead__V1__Action action)
+/* The event that a command is. */
+static enum machine_event event_of(const Fairlead__V1__Command *command)
 {
-	if (action == FAIRLEAD__V1__ACTION__ACTION_ACTIVATE)
-		return state >= S(SWITCHED) && state <= S(HEALTHY);
-	return action == FAIRLEAD__V1__ACTION__ACTION_ABORT && state == S(ROLLING_BACK);
+	static const enum machine_event commands[] = {
+		[FAIRLEAD__V1__ACTION__ACTION_ACTIVATE] = MACHINE_ACTIVATE,
+		[FAIRLEAD__V1__ACTION__ACTION_CONFIRM] = MACHINE_CONFIRM,
+		[FAIRLEAD__V1__ACTION__ACTION_ABORT] = MACHINE_ABORT,
+	};
+	static const enum machine_event decisions[] = {
+		[FAIRLEAD__V1__DECISION__DECISION_UNSPECIFIED] = MACHINE_EVENT_COUNT,
+		[FAIRLEAD__V1__DECISION__DECISION_DONE] = MACHINE_RESOLVE_DONE,
+		[FAIRLEAD__V1__DECISION__DECISION_REDO] = MACHINE_RESOLVE_REDO,
+		[FAIRLEAD__V1__DECISION__DECISION_UNDO] = MACHINE_RESOLVE_UNDO,
+	};
+	if (!command->resolve)
+		return commands[command->action];
+	size_t decision = (size_t)command->resolve->decision;
+	return decision < ARRAY_LEN(decisions) ? decisions[decision] : MACHINE_EVENT_COUNT;
+}
+
+static int refuse(const struct deployment *d, enum machine_event event, struct err *err)
+{
+	Fairlead__V1__State state = d->machine.state;
+	err_set(err, ERR_PREFLIGHT, "the deployment is %s, which does not take '%s'",
+		machine_state_name(state), machine_event_name(event));
+	if (machine_is_held(state))
+		return err_hint(err, "%s", d->cause.hint);
+	return err_hint(err, "See `fairlead status` for where this host stands.");
 }
 
 int deployment_command(struct deployment *d, const struct envelope *envelope,
@@ -408,20 +483,19 @@ int deployment_command(struct deployment *d, const struct envelope *envelope,
 {
 	const Fairlead__V1__Command *command = envelope->command;
 	Fairlead__V1__State state = d->status->state;
-	enum machine_event event = commands[command->action].event;
+	enum machine_event event = event_of(command);
 	struct err cause = ERR_INIT;
 	if (command->abort)
 		err_set(&cause, ERR_CANCELLED, "aborted: %s", command->abort->reason);
-	if (is_on_its_way(state, command->action)) {
+	if (event == MACHINE_RESOLVE_UNDO)
+		err_set(&cause, ERR_CANCELLED, "'%s' decided to undo it", envelope->signer->name);
+	if (machine_is_on_its_way(state, event)) {
 		deployment_wait(d, waiter);
 		waiter.entered(waiter.user, state, d->status);
 		return DEPLOYMENT_WAITS;
 	}
-	if (machine_next(state, event) == S(UNSPECIFIED)) {
-		err_set(err, ERR_PREFLIGHT, "the deployment is %s, which does not take '%s'",
-			machine_state_name(state), machine_event_name(event));
-		return err_hint(err, "See `fairlead status` for where this host stands.");
-	}
+	if (!machine_rule(state, event))
+		return refuse(d, event, err);
 	deployment_wait(d, waiter);
 	enqueue(d, event, &cause);
 	run_queue(d, command->sequence);

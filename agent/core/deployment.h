@@ -41,8 +41,12 @@ void deployment_forget(struct deployment *deployment, const void *user);
 struct deployment_past {
 	Fairlead__V1__JournalRecord *accepted; /* its first record; NULL: there never was one */
 	Fairlead__V1__JournalRecord *latest;   /* the one that entered the state it is in */
-	unsigned recoveries;                   /* of that state, by starts of the agent before */
-	int concluded;                         /* it has ended, and all was written that follows */
+	Fairlead__V1__JournalRecord *hook;     /* begun, and perhaps not all of it ended; or NULL */
+	unsigned step;                         /* of the state's steps: under way, or the next */
+	enum machine_mark mark;                /* of that step */
+	int activated;                         /* a hook or the switch may have begun */
+	unsigned recoveries; /* of that state or step, by starts of the agent before */
+	int concluded;       /* it has ended, and all was written that follows */
 };
 /* The next record of the journal. */
 void deployment_past_add(struct deployment_past *past, const Fairlead__V1__JournalRecord *record);

@@ -7,8 +7,6 @@
 #include "common/os/clock.h"
 #include "common/os/file.h"
 
-#define S(name) FAIRLEAD__V1__STATE__STATE_##name
-
 /* The verified release that was active before the current one. */
 static int find_previous(
 	struct app *app, const struct digest *current, struct digest *ret, struct err *err)
@@ -63,6 +61,9 @@ static int plan_rollback(struct app *app, const Fairlead__V1__Rollback *rollback
 	record->n_services = 0;
 	for (size_t i = 0; i < plan->n_services; i++)
 		plan->services[i]->action = FAIRLEAD__V1__SERVICE_ACTION__SERVICE_RESTART;
+	plan->hooks = TAKE(record->hooks);
+	plan->n_hooks = record->n_hooks;
+	record->n_hooks = 0;
 	plan->shared_dirs = TAKE(record->shared_dirs);
 	plan->n_shared_dirs = record->n_shared_dirs;
 	record->n_shared_dirs = 0;
@@ -159,9 +160,12 @@ int deployment_begin(struct app *app, const struct envelope *envelope,
 		deployment_free(d);
 		return -1;
 	}
+	struct machine accepted = d->machine;
+	struct machine_move move;
+	machine_step(&accepted, MACHINE_ACCEPT, clock_unix_ms(), &move);
 	app->running = d;
 	deployment_wait(d, waiter);
-	if (deployment_enter(d, S(ACCEPTED), envelope->command->sequence) < 0) {
+	if (deployment_enter(d, &accepted, &move, envelope->command->sequence) < 0) {
 		*err = app->core->fatal;
 		deployment_free(d);
 		return -1;

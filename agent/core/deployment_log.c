@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sodium.h>
 #include <sys/stat.h>
 
@@ -97,7 +98,11 @@ static int look_at_end(int fd, const char *line, bool *ret_there, struct err *er
 	if (fd_pread_exact(fd, buf_reserve(&tail, len), len, at, err) < 0)
 		return -1;
 	tail.len = len;
-	const uint8_t *newline = len ? memrchr(tail.data, '\n', len) : NULL;
+	/* Of a line that a power loss has torn there may be nothing but its length, and whole ones
+	 * behind it: those are written again. */
+	const uint8_t *hole = len ? memchr(tail.data, '\0', len) : NULL;
+	size_t text = hole ? (size_t)(hole - tail.data) : len;
+	const uint8_t *newline = text ? memrchr(tail.data, '\n', text) : NULL;
 	size_t whole = newline ? (size_t)(newline - tail.data) + 1 : 0;
 	if (whole < len && ftruncate(fd, at + (off_t)whole) < 0)
 		return err_errno(err, ERR_IO, errno, "cannot cut its torn end");
@@ -142,4 +147,18 @@ int deployment_log_sync(int dirfd, struct err *err)
 			return err_errno(err, ERR_IO, errno, "cannot sync '%s'", files[i]);
 	}
 	return dir_sync(dirfd, err);
+}
+
+int deployment_log_rotate(int dirfd, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		struct stat st;
+		if (fstatat(dirfd, files[i], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			st.st_size < DEPLOYMENT_LOG_MAX_BYTES)
+			continue;
+		AUTO_FREE char *before = xasprintf("%s.1", files[i]);
+		if (renameat(dirfd, files[i], dirfd, before) < 0)
+			return err_errno(err, ERR_IO, errno, "cannot rename '%s'", files[i]);
+	}
+	return 0;
 }

@@ -2,7 +2,9 @@
  * streams.c. Commands that change something are judged against replay first, and wait for their
  * deployment to get where they want it. */
 #include "agent/core/calls.h"
+#include "agent/core/drift.h"
 #include "agent/core/gateway_process.h"
+#include "agent/core/releases.h"
 #include "agent/core/streams.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
@@ -27,6 +29,7 @@ static const struct {
 	[A(ACTIVATE)] = {S(HEALTHY), FINAL_IS_RESULT},
 	[A(CONFIRM)] = {S(COMMITTED), FINAL_IS_RESULT},
 	[A(ABORT)] = {S(ABORTED), FINAL_IS_RESULT},
+	[A(RESOLVE)] = {S(HEALTHY), FINAL_IS_RESULT},
 };
 
 static void status_error(const Fairlead__V1__DeploymentStatus *status, struct err *err)
@@ -46,7 +49,8 @@ static void on_entered(
 {
 	struct call *call = user;
 	Fairlead__V1__Action action = call->method->action;
-	if (state != waits[action].goal && !machine_is_final(state))
+	/* A hold is nobody's goal, and nothing goes on by itself after it. */
+	if (state != waits[action].goal && !machine_is_final(state) && !machine_is_held(state))
 		return;
 	if (state != waits[action].goal && waits[action].final == FINAL_IS_ERROR) {
 		struct err err = ERR_INIT;
@@ -92,6 +96,8 @@ static int locked(const struct app *app, struct err *err)
 	err_set(err, ERR_LOCKED, "'%s' is deploying %s/%s (it is %s)",
 		deployment_actor(app->running), app->name, app->environment,
 		machine_state_name(deployment_state(app->running)));
+	if (machine_is_held(deployment_state(app->running)))
+		return err_hint(err, "It waits for a decision; `fairlead status` tells how.");
 	return err_hint(err, "Wait until it has ended; `fairlead status` shows it.");
 }
 
@@ -177,45 +183,6 @@ static int handle_command(struct call *call, const struct envelope *envelope, st
 
 /* ---- looking ---- */
 
-static void fill_release(const Fairlead__V1__ReleaseRecord *record, const struct digest *current,
-	Fairlead__V1__Release *ret)
-{
-	fairlead__v1__release__init(ret);
-	ret->manifest = record->manifest;
-	ret->commit = record->commit;
-	ret->installed_unix_ms = record->installed_unix_ms;
-	ret->failed = record->failed;
-	ret->files = record->files;
-	ret->bytes = record->bytes;
-	ret->current = record->manifest.len == DIGEST_SIZE &&
-		       memcmp(record->manifest.data, current->bytes, DIGEST_SIZE) == 0;
-}
-
-static int handle_releases(struct call *call, const struct envelope *envelope, struct err *err)
-{
-	const Fairlead__V1__Command *command = envelope->command;
-	struct digest current;
-	Fairlead__V1__ReleaseRecord **records = NULL;
-	size_t count = 0;
-	if (core_app(call->core, command->app, command->environment, APP_EXISTING, &call->app,
-		    err) < 0 ||
-		store_current(&call->app->store, &current, err) < 0 ||
-		store_records(&call->app->store, &records, &count, err) < 0)
-		return -1;
-	AUTO_FREE Fairlead__V1__Release *releases = xcalloc(count, sizeof(*releases));
-	AUTO_FREE Fairlead__V1__Release **list = xcalloc(count, sizeof(*list));
-	Fairlead__V1__ReleaseList reply = FAIRLEAD__V1__RELEASE_LIST__INIT;
-	for (size_t i = 0; i < count; i++) {
-		fill_release(records[i], &current, &releases[i]);
-		list[i] = &releases[i];
-	}
-	reply.n_releases = count;
-	reply.releases = list;
-	call_reply(call, &reply.base);
-	store_records_free(records, count);
-	return 0;
-}
-
 /* Gather what is known of an app, then hand it to `answer` while it is alive. */
 struct view {
 	struct core *core;
@@ -249,13 +216,29 @@ static void answer(struct call *call, Fairlead__V1__AppStatus *status)
 
 /* What `current` points to; while a deployment runs, what it comes from: the other is not verified.
  */
-static bool verified_release(
-	const struct app *app, const Fairlead__V1__DeploymentStatus *running, struct digest *ret)
+static int verified_release(const struct app *app, const Fairlead__V1__DeploymentStatus *running,
+	struct digest *ret, struct err *err)
 {
-	bool known = running ? digest_from_bytes(
-				       running->from_manifest.data, running->from_manifest.len, ret)
-			     : store_current(&app->store, ret, NULL) == 0;
-	return known && !digest_is_zero(ret);
+	if (running)
+		return digest_from_bytes(
+			       running->from_manifest.data, running->from_manifest.len, ret)
+			       ? 0
+			       : err_set(err, ERR_INVALID, "a manifest digest has not 32 bytes");
+	return store_current(&app->store, ret, err);
+}
+
+/* What the host is on; *ret NULL when that is no release, or one that nothing is known of. That it
+ * cannot be looked at just now is not the same. */
+static int read_current(const struct app *app, const Fairlead__V1__DeploymentStatus *running,
+	struct digest *ret_digest, Fairlead__V1__ReleaseRecord **ret, struct err *err)
+{
+	struct err why = ERR_INIT;
+	if (verified_release(app, running, ret_digest, &why) == 0 && !digest_is_zero(ret_digest))
+		store_record_read(&app->store, ret_digest, ret, &why);
+	if (!err_is_of_host(&why))
+		return 0;
+	*err = why;
+	return -1;
 }
 
 static void answer_view(struct view *view, struct call *call,
@@ -273,9 +256,15 @@ static void answer_view(struct view *view, struct call *call,
 		memcpy(list, services, count * sizeof(*list));
 	status.app = app->name;
 	status.environment = app->environment;
-	if (verified_release(app, running, &digest) &&
-		store_record_read(&app->store, &digest, &record, NULL) == 0) {
-		fill_release(record, &digest, &release);
+	struct err err = ERR_INIT;
+	if (read_current(app, running, &digest, &record, &err) < 0) {
+		call_fail(call, &err);
+		if (running)
+			pb_free(&running->base);
+		return;
+	}
+	if (record) {
+		release_fill(record, &digest, &release);
 		status.current = &release;
 	}
 	status.running = running;
@@ -283,6 +272,7 @@ static void answer_view(struct view *view, struct call *call,
 	status.n_services = count;
 	status.services = list;
 	status.last_event = events_last(app->events);
+	status.watchers = streams_watching(app);
 	status.last_sequence =
 		replay_last_sequence(&app->core->replay, app->name, app->environment);
 	answer(call, &status);
@@ -329,12 +319,16 @@ static call_handler_fn *const handlers[] = {
 	[A(ACTIVATE)] = handle_command,
 	[A(CONFIRM)] = handle_command,
 	[A(ABORT)] = handle_command,
+	[A(RESOLVE)] = handle_command,
 	[A(ROLLBACK)] = handle_begin,
 	[A(STATUS)] = handle_view,
 	[A(RELEASES)] = handle_releases,
 	[A(WATCH)] = handle_watch,
 	[A(LOGS)] = handle_logs,
 	[A(MANIFEST)] = handle_manifest,
+	[A(PIN)] = handle_pin,
+	[A(AUDIT)] = handle_audit,
+	[A(DRIFT)] = handle_drift,
 };
 
 call_handler_fn *call_handler_for(Fairlead__V1__Action action)

@@ -1,188 +1,348 @@
 #include "agent/core/journal.h"
 
+#include "agent/core/journal_files.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/os/file.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <sys/stat.h>
 
-enum {
-	MAGIC = 0x314a4c46,
-	CHECK_AT = 4 + 4 + 8 + DIGEST_SIZE,
-	CHECK_SIZE = 8,
-	HEAD_SIZE = CHECK_AT + CHECK_SIZE,
-};
-
 struct journal {
+	int dirfd; /* borrowed */
+	char *name;
 	int fd;
-	uint64_t number; /* of the newest record */
-	struct digest head;
+	struct chain chain;
 	off_t end;
+	uint64_t segment; /* of the newest file */
 	enum { JOURNAL_ALIVE, JOURNAL_DEAD } life;
 };
 
-static void encode(const struct journal *journal, const Fairlead__V1__JournalRecord *record,
-	struct buf *out, struct digest *ret_digest)
+struct chain journal_chain(const struct journal *journal)
 {
-	buf_reserve(out, HEAD_SIZE);
-	out->len = HEAD_SIZE;
-	PB_PACK(record, out);
-	put_u32(out->data, MAGIC);
-	put_u32(out->data + 4, (uint32_t)(out->len - HEAD_SIZE));
-	put_u64(out->data + 8, journal->number + 1);
-	memcpy(out->data + 16, journal->head.bytes, DIGEST_SIZE);
-	struct digest check = digest_of(out->data, CHECK_AT);
-	memcpy(out->data + CHECK_AT, check.bytes, CHECK_SIZE);
-	*ret_digest = digest_of(out->data, out->len);
-	buf_append(out, ret_digest->bytes, DIGEST_SIZE);
+	return journal->chain;
+}
+
+struct digest journal_head(const struct journal *journal)
+{
+	return journal->chain.head;
+}
+
+uint64_t journal_size(const struct journal *journal)
+{
+	return (uint64_t)journal->end;
+}
+
+uint64_t journal_segment(const struct journal *journal)
+{
+	return journal->segment;
+}
+
+/* ---- writing ---- */
+
+static int check_alive(const struct journal *journal, struct err *err)
+{
+	if (journal->life == JOURNAL_ALIVE)
+		return 0;
+	err_set(err, ERR_IO, "the journal failed before and takes no more records");
+	return err_hint(err, "Restart the agent: it recovers from what is on the disk.");
+}
+
+static int dead(struct journal *journal, struct err *err)
+{
+	journal->life = JOURNAL_DEAD;
+	return err_wrap(err, "journal");
 }
 
 int journal_append(
 	struct journal *journal, const Fairlead__V1__JournalRecord *record, struct err *err)
 {
-	if (journal->life == JOURNAL_DEAD) {
-		err_set(err, ERR_IO, "the journal failed before and takes no more records");
-		return err_hint(err, "Restart the agent: it recovers from what is on the disk.");
-	}
 	AUTO(buf) struct buf bytes = {0};
-	struct digest digest;
-	encode(journal, record, &bytes, &digest);
-	if (fd_pwrite_all(journal->fd, bytes.data, bytes.len, journal->end, err) < 0) {
-		journal->life = JOURNAL_DEAD;
-		return err_wrap(err, "journal");
-	}
+	struct chain after;
+	if (check_alive(journal, err) < 0)
+		return -1;
+	chain_encode(&journal->chain, &record->base, &bytes, &after);
+	if (fd_pwrite_all(journal->fd, bytes.data, bytes.len, journal->end, err) < 0)
+		return dead(journal, err);
 	if (fdatasync(journal->fd) < 0) {
-		journal->life = JOURNAL_DEAD;
-		return err_errno(err, ERR_IO, errno, "cannot sync the journal");
+		err_errno(err, ERR_IO, errno, "cannot sync");
+		return dead(journal, err);
 	}
 	journal->end += (off_t)bytes.len;
-	journal->number++;
-	journal->head = digest;
+	journal->chain = after;
 	return 0;
 }
 
-struct digest journal_head(const struct journal *journal)
+/* ---- turning to a new file ---- */
+
+struct turn {
+	char *new, *old; /* names */
+	int fd;          /* of the new file, -1 before */
+	off_t size;
+};
+
+static void turn_release(struct turn *turn)
 {
-	return journal->head;
+	free(turn->new);
+	free(turn->old);
+	if (turn->fd >= 0)
+		close(turn->fd);
 }
 
-enum record_kind { RECORD_OK, RECORD_END, RECORD_TORN, RECORD_DAMAGED };
-
-static bool is_head(const uint8_t *head)
+/* Nothing has taken its place yet: as if it had not been tried. */
+static int keep_old(struct journal *journal, const struct turn *turn, struct err *err)
 {
-	struct digest check = digest_of(head, CHECK_AT);
-	return get_u32(head) == MAGIC && memcmp(head + CHECK_AT, check.bytes, CHECK_SIZE) == 0;
+	unlinkat(journal->dirfd, turn->new, 0);
+	err_wrap(err, "the journal was not turned");
+	return JOURNAL_KEPT;
 }
 
-/* What does not verify at journal->end: a torn end, unless a whole head follows later. */
-static enum record_kind torn_or_damaged(const struct journal *journal, off_t size)
+static int write_new(
+	struct journal *journal, struct turn *turn, struct bytes content, struct err *err)
 {
-	AUTO(buf) struct buf rest = {0};
-	if (size - journal->end > (off_t)2 * PB_WIRE_MAX)
-		return RECORD_DAMAGED; /* more than one append can have left */
-	size_t len = (size_t)(size - journal->end);
-	buf_reserve(&rest, len);
-	if (fd_pread_exact(journal->fd, rest.data, len, journal->end, NULL) < 0)
-		return RECORD_DAMAGED;
-	for (size_t at = 1; at + HEAD_SIZE <= len; at++)
-		if (is_head(rest.data + at))
-			return RECORD_DAMAGED;
-	return RECORD_TORN;
+	turn->fd = openat(journal->dirfd, turn->new,
+		O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (turn->fd < 0) {
+		err_errno(err, ERR_IO, errno, "cannot make '%s'", turn->new);
+		return keep_old(journal, turn, err);
+	}
+	if (fd_pwrite_all(turn->fd, content.data, content.len, 0, err) < 0)
+		return keep_old(journal, turn, err);
+	turn->size = (off_t)content.len;
+	if (fsync(turn->fd) < 0) {
+		err_errno(err, ERR_IO, errno, "cannot sync '%s'", turn->new);
+		return dead(journal, err);
+	}
+	return JOURNAL_TURNED;
 }
 
-/* Reads the record at journal->end and judges it; the record lands in bytes. */
-static enum record_kind read_record(struct journal *journal, off_t size, struct buf *bytes)
+/* The old file gets its number first, durably: from then on it has two names, and the rename takes
+ * away only one of them. */
+static int replace(struct journal *journal, const struct turn *turn, struct err *err)
 {
-	off_t left = size - journal->end;
-	uint8_t head[HEAD_SIZE];
-	if (left == 0)
-		return RECORD_END;
-	if (left < HEAD_SIZE + DIGEST_SIZE)
-		return RECORD_TORN;
-	if (fd_pread_exact(journal->fd, head, HEAD_SIZE, journal->end, NULL) < 0)
-		return RECORD_DAMAGED;
-	off_t length = get_u32(head + 4);
-	off_t total = HEAD_SIZE + length + DIGEST_SIZE;
-	if (!is_head(head) || length > PB_WIRE_MAX || total > left)
-		return torn_or_damaged(journal, size);
-	buf_clear(bytes);
-	buf_reserve(bytes, (size_t)total);
-	if (fd_pread_exact(journal->fd, bytes->data, (size_t)total, journal->end, NULL) < 0)
-		return RECORD_DAMAGED;
-	bytes->len = (size_t)total;
-	size_t covered = bytes->len - DIGEST_SIZE;
-	struct digest digest = digest_of(bytes->data, covered);
-	if (memcmp(digest.bytes, bytes->data + covered, DIGEST_SIZE) != 0)
-		return torn_or_damaged(journal, size);
-	/* The checksum holds, so a break of the chain here is no torn write. */
-	if (get_u64(head + 8) != journal->number + 1 ||
-		memcmp(head + 16, journal->head.bytes, DIGEST_SIZE) != 0)
-		return RECORD_DAMAGED;
-	journal->number++;
-	journal->head = digest;
-	return RECORD_OK;
+	if (linkat(journal->dirfd, journal->name, journal->dirfd, turn->old, 0) < 0) {
+		err_errno(err, ERR_IO, errno, "cannot link '%s'", turn->old);
+		return keep_old(journal, turn, err);
+	}
+	if (dir_sync(journal->dirfd, err) < 0)
+		return dead(journal, err);
+	if (renameat(journal->dirfd, turn->new, journal->dirfd, journal->name) < 0) {
+		err_errno(err, ERR_IO, errno, "cannot rename '%s'", turn->new);
+		unlinkat(journal->dirfd, turn->old, 0);
+		return keep_old(journal, turn, err);
+	}
+	if (dir_sync(journal->dirfd, err) < 0)
+		return dead(journal, err);
+	return JOURNAL_TURNED;
 }
 
-static int replay_record(const struct journal *journal, const struct buf *bytes,
-	journal_replay_fn *replay, void *user, struct err *err)
+int journal_turn(struct journal *journal, const Fairlead__V1__JournalRecord *first, unsigned keep,
+	struct err *err)
 {
+	AUTO(turn) struct turn turn = {.fd = -1};
+	AUTO(buf) struct buf bytes = {0};
+	struct chain after;
+	if (check_alive(journal, err) < 0)
+		return -1;
+	turn.new = journal_new_name(journal->name);
+	turn.old = journal_old_name(journal->name, journal->segment);
+	chain_encode(&journal->chain, &first->base, &bytes, &after);
+	int rc = write_new(journal, &turn, buf_bytes(&bytes), err);
+	if (rc == JOURNAL_TURNED)
+		rc = replace(journal, &turn, err);
+	if (rc != JOURNAL_TURNED)
+		return rc;
+	close(journal->fd);
+	journal->fd = TAKE_FD(turn.fd);
+	journal->end = turn.size;
+	journal->chain = after;
+	journal->segment++;
+	journal_files_prune(journal->dirfd, journal->name, keep);
+	return JOURNAL_TURNED;
+}
+
+/* ---- opening ---- */
+
+struct opening {
+	struct journal *journal;
+	journal_replay_fn *replay;
+	void *user;
+	bool anchored; /* journal->chain is where the next record belongs */
+	bool newest;
+	const char *file;
+};
+
+static int damaged(
+	const struct opening *opening, enum chain_verdict verdict, size_t at, struct err *err)
+{
+	static const char *const how[] = {
+		[CHAIN_TORN] = "ends in the middle of",
+		[CHAIN_DAMAGED] = "is damaged at",
+		[CHAIN_BROKEN] = "has another record in the place of",
+		[CHAIN_RECORD] = "cannot be what it is at",
+		[CHAIN_END] = "has lost",
+	};
+	err_set(err, ERR_CORRUPT, "ALARM: the journal file '%s' %s record %llu (byte %zu)",
+		opening->file, how[verdict], (unsigned long long)opening->journal->chain.number + 1,
+		at);
+	return err_hint(err,
+		"Nothing was changed. Restore that file from a backup, or check by "
+		"`fairlead audit` of its copy what is lost and move the app's journal away to "
+		"start anew: docs/journal.md says how.");
+}
+
+/* Whether this record may begin its file. */
+static bool begins_well(const struct opening *opening, const struct chain_record *at,
+	const Fairlead__V1__JournalRecord *record)
+{
+	if (at->after.number == 1)
+		return digest_is_zero(&at->before.head) && !record->segment;
+	return record->segment &&
+	       (!opening->newest || record->segment->number == opening->journal->segment);
+}
+
+static int take_record(struct opening *opening, const struct chain_record *at, bool first,
+	size_t offset, struct err *err)
+{
+	struct journal *journal = opening->journal;
 	Fairlead__V1__JournalRecord *record = NULL;
-	struct bytes payload = BYTES(bytes->data + HEAD_SIZE, bytes->len - HEAD_SIZE - DIGEST_SIZE);
-	if (PB_UNPACK(fairlead__v1__journal_record, payload, &record, err) < 0)
-		return err_wrap(err, "journal record %llu", (unsigned long long)journal->number);
-	int rc = replay(user, journal->number, record, err);
+	if (!first && !opening->newest) {
+		journal->chain = at->after;
+		return 0;
+	}
+	if (PB_UNPACK(fairlead__v1__journal_record, at->payload, &record, err) < 0)
+		return err_wrap(err, "journal file '%s', record %llu", opening->file,
+			(unsigned long long)at->after.number);
+	int rc = 0;
+	if (!opening->anchored)
+		journal->chain = at->before;
+	if (first && opening->newest && record->segment && !opening->anchored)
+		journal->segment = record->segment->number; /* no older file is kept */
+	if (first && !begins_well(opening, at, record))
+		rc = damaged(opening, CHAIN_RECORD, offset, err);
+	else
+		journal->chain = at->after;
+	if (rc == 0 && opening->newest)
+		rc = opening->replay(opening->user, at->after.number, record, err);
 	pb_free(&record->base);
 	return rc;
 }
 
-static int damaged(const struct journal *journal, const char *name, struct err *err)
+/* Cut what an append that was interrupted left. */
+static int cut(struct journal *journal, size_t at, struct err *err)
 {
-	err_set(err, ERR_CORRUPT, "journal '%s' is damaged at byte %lld, after record %llu", name,
-		(long long)journal->end, (unsigned long long)journal->number);
-	return err_hint(err,
-		"Nothing was changed. Restore the file from a backup, or check which "
-		"release 'current' points to and move the journal away to start anew.");
+	if (ftruncate(journal->fd, (off_t)at) < 0 || fdatasync(journal->fd) < 0)
+		return err_errno(err, ERR_IO, errno, "cannot cut the torn end of the journal");
+	return 0;
 }
 
-static int replay_all(struct journal *journal, const char *name, journal_replay_fn *replay,
-	void *user, struct err *err)
+/* One file from its beginning; *ret_end is where its last whole record ends. */
+static int read_segment(
+	struct opening *opening, struct bytes content, size_t *ret_end, struct err *err)
 {
-	struct stat st;
-	if (fstat(journal->fd, &st) < 0)
-		return err_errno(err, ERR_IO, errno, "cannot stat the journal");
-	AUTO(buf) struct buf bytes = {0};
-	for (;;) {
-		enum record_kind kind = read_record(journal, st.st_size, &bytes);
-		if (kind == RECORD_END)
+	struct journal *journal = opening->journal;
+	struct chain_record at;
+	size_t offset = 0;
+	for (bool first = true;; first = false) {
+		struct bytes rest = BYTES(content.data + offset, content.len - offset);
+		bool anchored = opening->anchored;
+		enum chain_verdict verdict =
+			chain_next(rest, anchored ? &journal->chain : NULL, &at);
+		if (verdict == CHAIN_END && first && anchored)
+			return damaged(opening, verdict, offset, err);
+		if (verdict == CHAIN_TORN && opening->newest && !(first && anchored))
+			verdict = CHAIN_END;
+		*ret_end = offset;
+		if (verdict == CHAIN_END)
 			return 0;
-		if (kind == RECORD_DAMAGED)
-			return damaged(journal, name, err);
-		if (kind == RECORD_TORN) {
-			if (ftruncate(journal->fd, journal->end) < 0 || fdatasync(journal->fd) < 0)
-				return err_errno(err, ERR_IO, errno,
-					"cannot cut the torn end of the journal");
-			return 0;
-		}
-		journal->end += (off_t)bytes.len;
-		int rc = replay_record(journal, &bytes, replay, user, err);
+		if (verdict != CHAIN_RECORD)
+			return damaged(opening, verdict, offset, err);
+		int rc = take_record(opening, &at, first, offset, err);
 		if (rc != 0)
 			return rc;
+		opening->anchored = true;
+		offset += at.size;
 	}
+}
+
+static int read_old(struct opening *opening, char *const *files, size_t count, struct err *err)
+{
+	struct journal *journal = opening->journal;
+	for (size_t i = 0; i < count; i++) {
+		AUTO(buf) struct buf content = {0};
+		size_t end = 0;
+		uint64_t number = journal_old_number(journal->name, files[i]);
+		opening->file = files[i];
+		if (i > 0 && number != journal->segment)
+			return damaged(opening, CHAIN_END, 0, err);
+		if (file_read(journal->dirfd, files[i], JOURNAL_FILE_MAX, &content, err) < 0 ||
+			read_segment(opening, buf_bytes(&content), &end, err) < 0)
+			return -1;
+		if (content.len == 0)
+			return damaged(opening, CHAIN_END, 0, err);
+		journal->segment = number + 1;
+	}
+	return 0;
+}
+
+static int read_newest(struct opening *opening, struct err *err)
+{
+	struct journal *journal = opening->journal;
+	AUTO(buf) struct buf content = {0};
+	size_t end = 0;
+	opening->newest = true;
+	opening->file = journal->name;
+	if (file_read(journal->dirfd, journal->name, JOURNAL_FILE_MAX, &content, err) < 0)
+		return -1;
+	int rc = read_segment(opening, buf_bytes(&content), &end, err);
+	journal->end = (off_t)end;
+	if (rc == 0 && end < content.len)
+		rc = cut(journal, end, err);
+	return rc;
+}
+
+static int read_all(struct opening *opening, struct err *err)
+{
+	struct journal *journal = opening->journal;
+	char **files = NULL;
+	size_t count = 0;
+	if (journal_files(journal->dirfd, journal->name, &files, &count, err) < 0)
+		return -1;
+	int rc = read_old(opening, files, count ? count - 1 : 0, err);
+	journal_files_free(files, count);
+	return rc == 0 ? read_newest(opening, err) : rc;
+}
+
+static int open_newest(struct journal *journal, struct err *err)
+{
+	struct err why = ERR_INIT;
+	journal->fd = open_beneath(journal->dirfd, journal->name, O_RDWR, 0, &why);
+	if (journal->fd >= 0)
+		return 0;
+	if (why.code != ERR_NOT_FOUND || journal_has_old(journal->dirfd, journal->name)) {
+		*err = why;
+		if (why.code == ERR_NOT_FOUND)
+			err_hint(err, "The newest file of a journal is gone, older ones are there: "
+				      "see docs/journal.md.");
+		return err_wrap(err, "ALARM: journal");
+	}
+	journal->fd = open_beneath(journal->dirfd, journal->name, O_RDWR | O_CREAT, 0600, err);
+	return journal->fd < 0 ? -1 : 0;
 }
 
 int journal_open(int dirfd, const char *name, journal_replay_fn *replay, void *user,
 	struct journal **ret, struct err *err)
 {
-	int fd = open_beneath(dirfd, name, O_RDWR | O_CREAT, 0600, err);
-	if (fd < 0)
-		return -1;
 	struct journal *journal = xcalloc(1, sizeof(*journal));
-	journal->fd = fd;
-	int rc = dir_sync(dirfd, err);
+	struct opening opening = {.journal = journal, .replay = replay, .user = user};
+	*journal = (struct journal){.dirfd = dirfd, .name = xstrdup(name), .fd = -1, .segment = 1};
+	int rc = journal_undo_turn(dirfd, name, err);
 	if (rc == 0)
-		rc = replay_all(journal, name, replay, user, err);
+		rc = open_newest(journal, err);
+	if (rc == 0)
+		rc = dir_sync(dirfd, err);
+	if (rc == 0)
+		rc = read_all(&opening, err);
 	if (rc != 0) {
 		journal_close(journal);
 		return rc;
@@ -195,6 +355,8 @@ void journal_close(struct journal *journal)
 {
 	if (!journal)
 		return;
-	close(journal->fd);
+	if (journal->fd >= 0)
+		close(journal->fd);
+	free(journal->name);
 	free(journal);
 }

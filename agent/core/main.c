@@ -1,5 +1,7 @@
 /* fairlead-agent: the program. `run` is the agent; the other verbs are for its operator. */
 #include "agent/core/core.h"
+#include "agent/core/deadman.h"
+#include "agent/core/self_audit.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
 
@@ -42,12 +44,33 @@ static int stop_services(const char *config, struct err *err)
 	return rc;
 }
 
+static int recover(const char *config, struct err *err)
+{
+	int rc = core_init(&core, config, CORE_RECOVER, err);
+	if (rc == 0)
+		rc = deadman_run(&core, err);
+	core_release(&core);
+	return rc;
+}
+
+static int audit(const char *config, struct err *err)
+{
+	int rc = core_load(&core, config, err);
+	if (rc == 0)
+		rc = self_audit(&core, stdout, err);
+	core_release(&core);
+	return rc;
+}
+
 static const struct verb {
 	const char *name, *summary;
 	int (*run)(const char *config, struct err *err);
 } verbs[] = {
 	{"run", "serve deployments until SIGTERM; services outlive it", run},
 	{"key", "print this host's public key for fleet.yaml, making it first if needed", show_key},
+	{"recover", "end what is overdue or undecided, without the network; the agent must not run",
+		recover},
+	{"audit", "verify this host's journals and receipts, offline", audit},
 	{"stop-services", "stop every service of this host; the agent must not run", stop_services},
 };
 

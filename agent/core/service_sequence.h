@@ -1,5 +1,6 @@
 /* A list of service operations, run one after another on the loop: the stops and starts of an
- * activation or of its undoing. The first failure ends it. */
+ * activation or of its undoing. The first failure ends it. Before a stop the service is asked what
+ * runs; the start after it counts only when something else runs then. */
 #pragma once
 
 #include "agent/service/service.h"
@@ -12,6 +13,16 @@ struct service_step {
 	struct digest release;                 /* of a start */
 	size_t tag;                            /* the caller's own: which service it is */
 };
+
+/* A process is its number and when it began; pid 0: none ran. */
+struct service_identity {
+	int64_t pid;
+	uint64_t started_unix_ms;
+};
+/* Is what a start says it started a process that was not there before, of the step's release? One
+ * that has ended already (pid 0) is for the health checks to judge. ERR_FAILED. Pure. */
+int service_started_anew(const struct service_step *step, const struct service_identity *before,
+	const Fairlead__V1__ServiceStatus *status, struct err *err);
 
 struct service_sequence;
 /* A step begins. */

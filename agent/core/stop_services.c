@@ -31,8 +31,8 @@ static int stop_app(struct app *app, struct stopping *stopping, struct err *err)
 		return -1;
 	for (size_t i = 0; i < record->n_services; i++) {
 		const struct service_ops *ops = service_ops_find(record->services[i]->driver);
-		if (ops && ops->stop(&app->services, record->services[i], on_stopped, stopping,
-				   &stopping->first) == 0)
+		if (ops && ops->stop(&app->services, record->services[i], SERVICE_ENDS, on_stopped,
+				   stopping, &stopping->first) == 0)
 			stopping->pending++;
 	}
 	while (stopping->pending > 0)

@@ -4,6 +4,7 @@
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/base/text.h"
+#include "common/os/clock.h"
 #include "common/os/file.h"
 
 #include <errno.h>
@@ -16,10 +17,15 @@ struct stream {
 	uint64_t after;     /* watch: the newest event sent */
 	struct buf content; /* manifest: its encoded form */
 	size_t sent;
-	int fd; /* logs: -1 for none */
-	char *service;
-	const struct service_ops *ops;
-	uv_timer_t *follow; /* NULL: end at the end of the file */
+	int fd;                          /* logs: -1 for none */
+	Fairlead__V1__ServicePlan *plan; /* logs: whose */
+	int rotated;                     /* logs: its file has been moved aside */
+	uv_timer_t *follow;              /* NULL: end at the end of the file */
+	struct {                         /* stream_attach */
+		void (*pump)(struct call *call, void *state);
+		void (*release)(void *state);
+		void *state;
+	} attached;
 };
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -36,7 +42,10 @@ void stream_free(struct stream *stream)
 	if (stream->fd >= 0)
 		close(stream->fd);
 	buf_release(&stream->content);
-	free(stream->service);
+	if (stream->plan)
+		pb_free(&stream->plan->base);
+	if (stream->attached.release)
+		stream->attached.release(stream->attached.state);
 	free(stream);
 }
 
@@ -55,14 +64,48 @@ static struct stream *stream_new(
 	return stream;
 }
 
+static void pump_attached(struct call *call, struct stream *stream)
+{
+	if (stream->attached.pump)
+		stream->attached.pump(call, stream->attached.state);
+}
+
+void stream_attach(struct call *call, void (*pump)(struct call *call, void *state),
+	void (*release)(void *state), void *state)
+{
+	struct stream *stream = stream_new(call, pump_attached);
+	stream->attached.pump = pump;
+	stream->attached.release = release;
+	stream->attached.state = state;
+}
+
 /* ---- watch ---- */
+
+/* Whoever follows from a number on hears of every one: as an event, or as one of a gap. Who asks
+ * from 0 takes what there is. */
+static bool tell_gap(struct call *call, struct stream *stream, uint64_t newest_missed)
+{
+	if (stream->after == 0 || newest_missed <= stream->after)
+		return false;
+	Fairlead__V1__Event gap = FAIRLEAD__V1__EVENT__INIT;
+	gap.unix_ms = clock_unix_ms();
+	gap.number = newest_missed;
+	gap.missed = newest_missed - stream->after;
+	gap.message = pb_str("these events are not kept any more");
+	stream->after = newest_missed;
+	call_send(call, &gap.base);
+	return true;
+}
 
 static void pump_events(struct call *call, struct stream *stream)
 {
+	const struct events *events = call->app->events;
 	while (call->credit > 0) {
 		uint64_t number = 0;
-		struct bytes packed = events_after(call->app->events, stream->after, &number);
+		struct bytes packed = events_after(events, stream->after, &number);
 		Fairlead__V1__Event *event = NULL;
+		if (tell_gap(call, stream, packed.len ? number - 1 : events_last(events)))
+			continue;
 		if (packed.len == 0)
 			return;
 		stream->after = number;
@@ -85,14 +128,27 @@ int handle_watch(struct call *call, const struct envelope *envelope, struct err 
 	return 0;
 }
 
+static bool watches(const struct call *call, const struct app *app)
+{
+	return call->app == app && call->stream && call->stream->pump == pump_events;
+}
+
 void core_events_added(void *user)
 {
 	struct app *app = user;
 	for (struct call *call = app->core->calls, *next; call; call = next) {
 		next = call->next;
-		if (call->app == app && call->stream && call->stream->pump == pump_events)
+		if (watches(call, app))
 			stream_pump(call);
 	}
+}
+
+unsigned streams_watching(const struct app *app)
+{
+	unsigned count = 0;
+	for (const struct call *call = app->core->calls; call; call = call->next)
+		count += watches(call, app);
+	return count;
 }
 
 /* ---- manifest ---- */
@@ -155,21 +211,54 @@ static int tail_offset(int fd, unsigned lines, off_t *ret, struct err *err)
 	return 0;
 }
 
-/* At the end of the file: has the log been rotated? Then go on with the new one. */
+enum { LOG_AGE_MAX = 1000 };
+
+static int open_aged(struct call *call, const struct stream *stream, unsigned age)
+{
+	const struct service_ops *ops = service_ops_find(stream->plan->driver);
+	int fd = -1;
+	if (!ops || ops->open_log(&call->app->services, stream->plan, age, &fd, NULL) < 0)
+		return -1;
+	return fd;
+}
+
+static int same_file(int a, int b)
+{
+	struct stat one, other;
+	return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino &&
+	       one.st_dev == other.st_dev;
+}
+
+/* The log that came after the one in stream->fd; -1: none did. A log may be moved aside more than
+ * once before we look: then it is found among the older ones, or the oldest there is goes on. */
+static int open_successor(struct call *call, const struct stream *stream)
+{
+	AUTO_CLOSE int newer = open_aged(call, stream, 0);
+	if (newer < 0 || same_file(newer, stream->fd))
+		return -1;
+	for (unsigned age = 1; age < LOG_AGE_MAX; age++) {
+		AUTO_CLOSE int older = open_aged(call, stream, age);
+		if (older < 0 || same_file(older, stream->fd))
+			break;
+		close(newer);
+		newer = TAKE_FD(older);
+	}
+	return TAKE_FD(newer);
+}
+
+/* At the end of the file: has the log been moved aside? Then it may have grown in between, so that
+ * it is read to its end once more before its successor. 1: there is more to read. */
 static int take_rotated(struct call *call, struct stream *stream)
 {
-	struct stat here, there;
-	int fd = -1;
-	if (stream->ops->open_log(&call->app->services, stream->service, &fd, NULL) < 0)
+	AUTO_CLOSE int next = open_successor(call, stream);
+	if (next < 0)
 		return 0;
-	if (fstat(stream->fd, &here) == 0 && fstat(fd, &there) == 0 &&
-		here.st_ino != there.st_ino) {
+	if (stream->rotated) {
 		close(stream->fd);
-		stream->fd = fd;
-		return 1;
+		stream->fd = TAKE_FD(next);
 	}
-	close(fd);
-	return 0;
+	stream->rotated = !stream->rotated;
+	return 1;
 }
 
 static void pump_log(struct call *call, struct stream *stream)
@@ -207,9 +296,9 @@ static void follow(struct call *call, struct stream *stream)
 	uv_timer_start(stream->follow, on_follow, FOLLOW_MS, FOLLOW_MS);
 }
 
-/* The driver of a service of the current release. */
-static int service_driver(
-	struct app *app, const char *service, const struct service_ops **ret, struct err *err)
+/* The plan of a service of the current release; the caller's. */
+static int service_plan(
+	struct app *app, const char *service, Fairlead__V1__ServicePlan **ret, struct err *err)
 {
 	struct digest current;
 	Fairlead__V1__ReleaseRecord *record = NULL;
@@ -220,9 +309,9 @@ static int service_driver(
 	if (store_record_read(&app->store, &current, &record, err) < 0)
 		return -1;
 	*ret = NULL;
-	for (size_t i = 0; i < record->n_services; i++)
+	for (size_t i = 0; i < record->n_services && !*ret; i++)
 		if (strcmp(record->services[i]->name, service) == 0)
-			*ret = service_ops_find(record->services[i]->driver);
+			*ret = PB_COPY(Fairlead__V1__ServicePlan, record->services[i]);
 	pb_free(&record->base);
 	if (*ret)
 		return 0;
@@ -234,18 +323,20 @@ int handle_logs(struct call *call, const struct envelope *envelope, struct err *
 {
 	const Fairlead__V1__Command *command = envelope->command;
 	const Fairlead__V1__Logs *logs = command->logs;
-	const struct service_ops *ops = NULL;
+	Fairlead__V1__ServicePlan *plan = NULL;
 	off_t offset = 0;
 	if (!text_is_name(logs->service))
 		return err_set(err, ERR_INVALID, "a service name is not valid");
 	if (core_app(call->core, command->app, command->environment, APP_EXISTING, &call->app,
 		    err) < 0 ||
-		service_driver(call->app, logs->service, &ops, err) < 0 || !ops)
+		service_plan(call->app, logs->service, &plan, err) < 0)
 		return -1;
+	const struct service_ops *ops = service_ops_find(plan->driver);
 	struct stream *stream = stream_new(call, pump_log);
-	stream->service = xstrdup(logs->service);
-	stream->ops = ops;
-	if (ops->open_log(&call->app->services, logs->service, &stream->fd, err) < 0 ||
+	stream->plan = plan;
+	if (!ops)
+		return err_set(err, ERR_CONFIG, "this agent has no driver '%s'", plan->driver);
+	if (ops->open_log(&call->app->services, plan, 0, &stream->fd, err) < 0 ||
 		tail_offset(stream->fd, logs->tail_lines, &offset, err) < 0)
 		return -1;
 	if (lseek(stream->fd, offset, SEEK_SET) < 0)

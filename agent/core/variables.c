@@ -70,6 +70,15 @@ static int expand_bytes(
 	return 0;
 }
 
+static int expand_argv(
+	const struct agent_config *config, ProtobufCBinaryData *argv, size_t count, struct err *err)
+{
+	for (size_t i = 0; i < count; i++)
+		if (expand_bytes(config, &argv[i], err) < 0)
+			return -1;
+	return 0;
+}
+
 /* The plan's own environment wins over the host's variable of the same name. */
 static void add_environment(const struct agent_config *config, Fairlead__V1__ProcessSpec *process)
 {
@@ -95,9 +104,11 @@ static void add_environment(const struct agent_config *config, Fairlead__V1__Pro
 static int expand_process(
 	const struct agent_config *config, Fairlead__V1__ProcessSpec *process, struct err *err)
 {
-	for (size_t i = 0; i < process->n_command; i++)
-		if (expand_bytes(config, &process->command[i], err) < 0)
-			return -1;
+	if (expand_argv(config, process->command, process->n_command, err) < 0)
+		return -1;
+	for (size_t i = 0; i < process->n_sockets; i++)
+		if (expand_str(config, &process->sockets[i], err) < 0)
+			return err_wrap(err, "sockets");
 	for (size_t i = 0; i < process->n_env; i++)
 		if (expand_bytes(config, &process->env[i]->value, err) < 0)
 			return err_wrap(err, "env %s", process->env[i]->name);
@@ -105,11 +116,23 @@ static int expand_process(
 	return 0;
 }
 
+static int expand_command(
+	const struct agent_config *config, Fairlead__V1__CommandSpec *command, struct err *err)
+{
+	if (expand_argv(config, command->start, command->n_start, err) < 0 ||
+		expand_argv(config, command->stop, command->n_stop, err) < 0 ||
+		expand_argv(config, command->status, command->n_status, err) < 0)
+		return -1;
+	return expand_bytes(config, &command->log_file, err);
+}
+
 int variables_apply(const struct agent_config *config, const Fairlead__V1__ServicePlan *plan,
 	Fairlead__V1__ServicePlan **ret, struct err *err)
 {
 	Fairlead__V1__ServicePlan *copy = PB_COPY(Fairlead__V1__ServicePlan, plan);
 	int rc = copy->process ? expand_process(config, copy->process, err) : 0;
+	if (rc == 0 && copy->command)
+		rc = expand_command(config, copy->command, err);
 	for (size_t i = 0; rc == 0 && i < copy->n_probes; i++)
 		if (copy->probes[i]->http)
 			rc = expand_str(config, &copy->probes[i]->http->url, err);

@@ -1,5 +1,6 @@
 #include "agent/core/worker.h"
 
+#include "agent/core/core.h"
 #include "common/base/mem.h"
 
 #include <assert.h>
@@ -51,7 +52,12 @@ static _Noreturn void child(int fd, worker_fn *work, void *user, pid_t parent)
 		err_set(&report.err, ERR_INTERNAL, "the worker failed without a reason");
 	int flags = fcntl(fd, F_GETFL);
 	fcntl(fd, F_SETFL, flags & ~O_NONBLOCK); /* the end must arrive */
-	ssize_t n = write(fd, &report, sizeof(report));
+	ssize_t n;
+	do
+		n = write(fd, &report, sizeof(report));
+	while (n < 0 && errno == EINTR);
+	if (n != sizeof(report))
+		core_log("a worker cannot report: %s", strerror(errno));
 	_exit(n == sizeof(report) ? 0 : 1);
 }
 
@@ -75,7 +81,8 @@ static void finish(struct worker *worker, const struct err *err)
 	worker_done_fn *done = worker->done;
 	void *user = worker->user;
 	uv_close((uv_handle_t *)&worker->poll, on_closed);
-	done(user, err);
+	if (done)
+		done(user, err);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -87,6 +94,13 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	ssize_t n = read(worker->fd, &report, sizeof(report));
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n < 0) {
+		struct err err = ERR_INIT;
+		err_errno(&err, ERR_INTERNAL, errno, "cannot hear of the staging worker");
+		kill(worker->pid, SIGKILL);
+		finish(worker, &err);
+		return;
+	}
 	if (n != sizeof(report)) {
 		struct err err = ERR_INIT;
 		err_set(&err, ERR_INTERNAL, "the staging worker died");
@@ -137,4 +151,14 @@ void worker_kill(struct worker *worker)
 	reap(worker);
 	uv_poll_stop(&worker->poll);
 	uv_close((uv_handle_t *)&worker->poll, on_closed);
+}
+
+/* The pipe closes when the child has ended, which on_readable sees. */
+void worker_drop(struct worker *worker)
+{
+	if (!worker)
+		return;
+	kill(worker->pid, SIGKILL);
+	worker->done = NULL;
+	worker->progress = NULL;
 }

@@ -24,3 +24,6 @@ void worker_report(struct worker_pipe *pipe, uint64_t done, uint64_t total);
 /* Kill the child and wait for it: when this returns it has stopped touching the disk.
  * `done` is not called. NULL is fine. */
 void worker_kill(struct worker *worker);
+/* The same without waiting: the child is told to end, and is collected when it has. Its work must
+ * only look, for it may go on for a moment. */
+void worker_drop(struct worker *worker);

@@ -69,8 +69,10 @@ static const struct link_server_ops server_ops = {
 static void receive_signature(struct gateway *gateway, const Fairlead__V1__SignReply *reply)
 {
 	struct signature signature;
-	if (reply->signature.len != sizeof(signature.bytes))
-		return; /* no signature: that handshake runs into its time limit */
+	if (reply->signature.len != sizeof(signature.bytes)) {
+		link_server_signed(gateway->server, reply->request, NULL);
+		return;
+	}
 	memcpy(signature.bytes, reply->signature.data, sizeof(signature.bytes));
 	link_server_signed(gateway->server, reply->request, &signature);
 }

@@ -31,6 +31,40 @@ static int harden(struct err *err)
 	return 0;
 }
 
+/* Room for what the limits allow, so that accepting never fails for want of descriptors; where the
+ * system gives less, fewer are let in. */
+static int make_room(struct link_server_limits *limits, struct err *err)
+{
+	enum { OWN_FDS = 256 }; /* the core's socket, and spool files of uploads */
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_errno(err, ERR_INTERNAL, errno, "cannot read the limit of open files");
+	rlim_t wanted = link_server_fds(limits) + OWN_FDS;
+	if (wanted > files.rlim_max) {
+		rlim_t missing = wanted - files.rlim_max;
+		if (missing >= limits->connections)
+			return err_set(err, ERR_LIMIT,
+				"%u handshakes need more than the %llu open files of the system",
+				limits->handshakes, (unsigned long long)files.rlim_max);
+		limits->connections -= (unsigned)missing;
+		fprintf(stderr,
+			"fairlead-gateway: only %u connections are possible with %llu open files\n",
+			limits->connections, (unsigned long long)files.rlim_max);
+		wanted = files.rlim_max;
+	}
+	if (wanted > files.rlim_cur)
+		files.rlim_cur = wanted;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return err_errno(err, ERR_INTERNAL, errno, "cannot raise the limit of open files");
+	return 0;
+}
+
+/* What the core writes, from a checked configuration. */
+static unsigned number(const char *text)
+{
+	return (unsigned)strtoul(text, NULL, 10);
+}
+
 static int parse(int argc, char **argv, struct arguments *ret, struct err *err)
 {
 	static const struct option options[] = {
@@ -38,6 +72,8 @@ static int parse(int argc, char **argv, struct arguments *ret, struct err *err)
 		{"host-key", required_argument, NULL, 'k'},
 		{"connections", required_argument, NULL, 'c'},
 		{"connections-per-address", required_argument, NULL, 'a'},
+		{"handshakes", required_argument, NULL, 's'},
+		{"handshakes-per-address", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0},
 	};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -48,11 +84,17 @@ static int parse(int argc, char **argv, struct arguments *ret, struct err *err)
 		case 'k':
 			ret->host_key = optarg;
 			break;
-		case 'c': /* written by the core, from a checked configuration */
-			ret->limits.connections = (unsigned)strtoul(optarg, NULL, 10);
+		case 'c':
+			ret->limits.connections = number(optarg);
 			break;
 		case 'a':
-			ret->limits.connections_per_address = (unsigned)strtoul(optarg, NULL, 10);
+			ret->limits.connections_per_address = number(optarg);
+			break;
+		case 's':
+			ret->limits.handshakes = number(optarg);
+			break;
+		case 'p':
+			ret->limits.handshakes_per_address = number(optarg);
 			break;
 		default:
 			return err_set(err, ERR_USAGE, "unknown option");
@@ -66,10 +108,12 @@ static int parse(int argc, char **argv, struct arguments *ret, struct err *err)
 
 static int run(int argc, char **argv, struct err *err)
 {
-	struct arguments arguments = {0};
+	/* The configuration's presets; unit tests start it without. */
+	struct arguments arguments = {.limits = {1024, 64, 256, 64, 0}};
 	struct public_key identity;
 	if (parse(argc, argv, &arguments, err) < 0 ||
-		public_key_parse(arguments.host_key, &identity, err) < 0 || harden(err) < 0)
+		public_key_parse(arguments.host_key, &identity, err) < 0 || harden(err) < 0 ||
+		make_room(&arguments.limits, err) < 0)
 		return -1;
 	if (sodium_init() < 0)
 		return err_set(err, ERR_INTERNAL, "libsodium cannot be used");

@@ -16,6 +16,7 @@ struct operation {
 	service_done_fn *done;
 	void *user;
 	struct buf received;
+	void (*complete)(struct operation *op); /* shim_start.h */
 	/* What stop_orphan (driver_process.c) is at. */
 	int stop_signal;
 	uint64_t stop_timeout_ms;

@@ -80,11 +80,14 @@ void probe_worker_free(struct probe_worker *worker)
 	free(worker);
 }
 
+/* Not until there is no more: a worker that floods us gets its turn like everybody else. */
+enum { ANSWERS_AT_ONCE = 16 };
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	(void)status, (void)events;
 	struct probe_worker *worker = ((struct line *)poll)->worker;
-	while (worker->line) {
+	for (int i = 0; i < ANSWERS_AT_ONCE && worker->line; i++) {
 		int rc = packet_recv(worker->fd, &worker->packet, NULL, NULL);
 		if (rc == PACKET_EMPTY)
 			return;

@@ -1,5 +1,6 @@
 #include "agent/service/service.h"
 
+#include "agent/service/driver_command.h"
 #include "agent/service/driver_process.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -10,15 +11,17 @@
 
 enum { TAIL_MAX = 64 * 1024 };
 
-static const struct service_ops *const drivers[] = {
+const struct service_ops *const service_drivers[] = {
 	&driver_process,
+	&driver_command,
+	NULL,
 };
 
 const struct service_ops *service_ops_find(const char *driver)
 {
-	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)
-		if (strcmp(drivers[i]->name, driver) == 0)
-			return drivers[i];
+	for (size_t i = 0; service_drivers[i]; i++)
+		if (strcmp(service_drivers[i]->name, driver) == 0)
+			return service_drivers[i];
 	return NULL;
 }
 

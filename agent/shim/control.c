@@ -2,14 +2,18 @@
 
 #include "common/base/mem.h"
 #include "common/base/pb.h"
+#include "common/os/clock.h"
 #include "common/os/file.h"
 #include "common/os/packet.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+
+enum { ACCEPT_BACK_OFF_MS = 100 };
 
 static int address(int dirfd, const char *name, struct sockaddr_un *ret, struct err *err)
 {
@@ -116,10 +120,18 @@ static size_t free_slot(const struct control *control)
 	return i;
 }
 
+int control_timeout_ms(const struct control *control)
+{
+	uint64_t now = clock_mono_ms();
+	if (!control->accept_again_ms)
+		return -1;
+	return control->accept_again_ms > now ? (int)(control->accept_again_ms - now) : 0;
+}
+
 void control_fds(const struct control *control, struct pollfd fds[static CONTROL_FDS])
 {
-	int full = free_slot(control) == CONTROL_CLIENTS_MAX;
-	fds[0] = (struct pollfd){.fd = full ? -1 : control->listen_fd, .events = POLLIN};
+	bool closed = free_slot(control) == CONTROL_CLIENTS_MAX || control_timeout_ms(control) > 0;
+	fds[0] = (struct pollfd){.fd = closed ? -1 : control->listen_fd, .events = POLLIN};
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		fds[1 + i] = (struct pollfd){.fd = control->clients[i], .events = POLLIN};
 }
@@ -139,6 +151,27 @@ static void reply(struct control *control, size_t i, const Fairlead__V1__Service
 		drop(control, i);
 }
 
+static void send_socket(int fd, const char *place, int socket_fd)
+{
+	Fairlead__V1__ShimReply message = FAIRLEAD__V1__SHIM_REPLY__INIT;
+	AUTO_FREE char *name = xstrdup(place);
+	message.socket = name;
+	AUTO(buf) struct buf packet = {0};
+	PB_PACK(&message, &packet);
+	packet_send(fd, buf_bytes(&packet), socket_fd, NULL);
+}
+
+/* First away with the name, so that the successor can take it when the connection closes. */
+static void serve_take(struct control *control, size_t i, const struct control_calls *calls)
+{
+	const struct sockets *sockets = calls->give(calls->user);
+	if (sockets)
+		control_unlink(control);
+	for (size_t s = 0; sockets && s < sockets->count; s++)
+		send_socket(control->clients[i], sockets->places[s], sockets->fds[s]);
+	drop(control, i);
+}
+
 static void serve_request(struct control *control, size_t i,
 	const Fairlead__V1__ShimRequest *request, const struct control_calls *calls)
 {
@@ -150,8 +183,14 @@ static void serve_request(struct control *control, size_t i,
 		break;
 	}
 	case FAIRLEAD__V1__SHIM_VERB__SHIM_STOP:
+	case FAIRLEAD__V1__SHIM_VERB__SHIM_STOP_KEEPING:
 		control->stopping[i] = 1;
-		calls->stop(calls->user);
+		calls->stop(calls->user, request->verb == FAIRLEAD__V1__SHIM_VERB__SHIM_STOP
+						 ? CONTROL_STOP
+						 : CONTROL_STOP_KEEPING);
+		break;
+	case FAIRLEAD__V1__SHIM_VERB__SHIM_TAKE:
+		serve_take(control, i, calls);
 		break;
 	case FAIRLEAD__V1__SHIM_VERB__SHIM_VERB_UNSPECIFIED:
 	case _FAIRLEAD__V1__SHIM_VERB_IS_INT_SIZE:
@@ -176,21 +215,35 @@ static void serve_client(struct control *control, size_t i, const struct control
 	pb_free(&request->base);
 }
 
+static void accept_client(struct control *control)
+{
+	size_t slot = free_slot(control);
+	if (slot == CONTROL_CLIENTS_MAX)
+		return;
+	int fd = accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (fd >= 0)
+		control->clients[slot] = fd;
+	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		control->accept_again_ms = clock_mono_ms() + ACCEPT_BACK_OFF_MS;
+}
+
 void control_serve(struct control *control, const struct pollfd fds[static CONTROL_FDS],
 	const struct control_calls *calls)
 {
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (fds[1 + i].fd >= 0 && fds[1 + i].revents)
 			serve_client(control, i, calls);
-	size_t slot = free_slot(control);
-	if (fds[0].fd >= 0 && fds[0].revents && slot < CONTROL_CLIENTS_MAX)
-		control->clients[slot] =
-			accept4(control->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	if (control_timeout_ms(control) == 0)
+		control->accept_again_ms = 0;
+	if (fds[0].fd >= 0 && fds[0].revents)
+		accept_client(control);
 }
 
 void control_stopped(struct control *control, const Fairlead__V1__ServiceStatus *status)
 {
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
-		if (control->clients[i] >= 0 && control->stopping[i])
+		if (control->clients[i] >= 0 && control->stopping[i]) {
 			reply(control, i, status);
+			control->stopping[i] = 0;
+		}
 }

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+enum { LISTEN_FDS_START = 3 }; /* sd_listen_fds(3) */
+
 const char launch_default_path[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 char *launch_mark(const char *service)
@@ -17,7 +19,7 @@ const char *launch_release(const char *release_dir)
 	return slash ? slash + 1 : release_dir;
 }
 
-static char *bytes_string(ProtobufCBinaryData in)
+char *launch_string(ProtobufCBinaryData in)
 {
 	return xstrndup(in.data ? (const char *)in.data : "", in.len);
 }
@@ -34,7 +36,7 @@ static const Fairlead__V1__EnvVar *planned(
 int launch_find(const Fairlead__V1__ProcessSpec *process, const char *release_dir, char **ret,
 	struct err *err)
 {
-	AUTO_FREE char *name = bytes_string(process->command[0]);
+	AUTO_FREE char *name = launch_string(process->command[0]);
 	if (name[0] == '/') {
 		*ret = TAKE(name);
 		return 0;
@@ -44,7 +46,7 @@ int launch_find(const Fairlead__V1__ProcessSpec *process, const char *release_di
 		return 0;
 	}
 	const Fairlead__V1__EnvVar *own = planned(process, "PATH");
-	AUTO_FREE char *path = own ? bytes_string(own->value) : xstrdup(launch_default_path);
+	AUTO_FREE char *path = own ? launch_string(own->value) : xstrdup(launch_default_path);
 	char *found = spawn_find(path, release_dir, name);
 	if (!found) {
 		err_errno(err, ERR_FAILED, ENOENT, "cannot execute '%s'", name);
@@ -80,7 +82,7 @@ static void strings_add(struct strings *strings, char *item)
 static void fill_env(
 	struct strings *env, const Fairlead__V1__ShimSpec *spec, const struct spawn_user *user)
 {
-	AUTO_FREE char *release_dir = bytes_string(spec->release_dir);
+	AUTO_FREE char *release_dir = launch_string(spec->release_dir);
 	const struct {
 		const char *name, *value;
 	} base[] = {
@@ -89,14 +91,15 @@ static void fill_env(
 		{"USER", user->name},
 		{"LANG", "C.UTF-8"},
 		{"FAIRLEAD_RELEASE", launch_release(release_dir)},
+		{"FAIRLEAD_ACTION", spec->script_action},
 	};
 	strings_add(env, launch_mark(spec->service));
 	for (size_t i = 0; i < ARRAY_LEN(base); i++)
-		if (!planned(spec->process, base[i].name))
+		if (*base[i].value && !planned(spec->process, base[i].name))
 			strings_add(env, xasprintf("%s=%s", base[i].name, base[i].value));
 	for (size_t i = 0; i < spec->process->n_env; i++) {
 		const Fairlead__V1__EnvVar *var = spec->process->env[i];
-		AUTO_FREE char *value = bytes_string(var->value);
+		AUTO_FREE char *value = launch_string(var->value);
 		strings_add(env, xasprintf("%s=%s", var->name, value));
 	}
 }
@@ -106,12 +109,28 @@ static const char *const *borrow(const struct strings *strings)
 	return (const char *const *)strings->items;
 }
 
-int launch_service(const Fairlead__V1__ShimSpec *spec, int log_fd, pid_t *ret, struct err *err)
+/* What sd_listen_fds(3) reads. Returns where the pid of the process belongs. */
+static char *add_sockets(struct strings *env, const struct sockets *sockets)
+{
+	static const char listen_pid[] = "LISTEN_PID=";
+	if (sockets->count == 0)
+		return NULL;
+	AUTO_FREE char *names = sockets_names(sockets);
+	char *pid = xasprintf("%s%0*d", listen_pid, SPAWN_PID_DIGITS, 0);
+	strings_add(env, xasprintf("LISTEN_FDS=%zu", sockets->count));
+	strings_add(env, xasprintf("LISTEN_FDNAMES=%s", names));
+	strings_add(env, pid);
+	sockets_refresh(sockets);
+	return pid + strlen(listen_pid);
+}
+
+int launch_service(const Fairlead__V1__ShimSpec *spec, const struct sockets *sockets,
+	const struct limits *limits, int log_fd, pid_t *ret, struct err *err)
 {
 	const Fairlead__V1__ProcessSpec *process = spec->process;
 	const char *user_name = geteuid() == 0 && *process->user ? process->user : NULL;
 	AUTO(spawn_user) struct spawn_user user = {0};
-	AUTO_FREE char *release_dir = bytes_string(spec->release_dir);
+	AUTO_FREE char *release_dir = launch_string(spec->release_dir);
 	AUTO_FREE char *program = NULL;
 	if (spawn_user_find(user_name, &user, err) < 0 ||
 		launch_find(process, release_dir, &program, err) < 0)
@@ -119,21 +138,24 @@ int launch_service(const Fairlead__V1__ShimSpec *spec, int log_fd, pid_t *ret, s
 	AUTO(strings) struct strings argv = {0};
 	AUTO(strings) struct strings env = {0};
 	for (size_t i = 0; i < process->n_command; i++)
-		strings_add(&argv, bytes_string(process->command[i]));
+		strings_add(&argv, launch_string(process->command[i]));
 	fill_env(&env, spec, &user);
-	const struct spawn_fd fds[] = {{log_fd, STDOUT_FILENO}, {log_fd, STDERR_FILENO}};
-	const struct spawn spawn = {
+	char *pid_slot = add_sockets(&env, sockets);
+	struct spawn_fd fds[2 + ENDPOINTS_MAX] = {{log_fd, STDOUT_FILENO}, {log_fd, STDERR_FILENO}};
+	for (size_t i = 0; i < sockets->count; i++)
+		fds[2 + i] = (struct spawn_fd){sockets->fds[i], LISTEN_FDS_START + (int)i};
+	struct spawn spawn = {
 		.program = program,
 		.argv = borrow(&argv),
 		.env = borrow(&env),
 		.cwd = release_dir,
 		.fds = fds,
-		.fd_count = ARRAY_LEN(fds),
+		.fd_count = 2 + sockets->count,
+		.pid_slot = pid_slot,
 		.user = user_name ? &user : NULL,
 		.place = SPAWN_SESSION,
-		.memory_bytes = process->limits ? process->limits->memory_bytes : 0,
-		.open_files = process->limits ? process->limits->open_files : 0,
 	};
+	limits_apply(limits, &spawn);
 	AUTO(spawned) struct spawned spawned = SPAWNED_INIT;
 	if (spawn_run(&spawn, &spawned, err) < 0)
 		return -1;

@@ -1,8 +1,11 @@
-/* fairlead-shim: supervises one service of the `process` driver and outlives the agent.
+/* fairlead-shim: supervises one service of the `process` driver, or one run of a script of the
+ * `command` driver, and outlives the agent.
  *
- * Started detached by agent/service/driver_process.c with a packed ShimSpec in fd 3 and a pipe in
+ * Started detached by agent/service/shim_start.c with a packed ShimSpec in fd 3 and a pipe in
  * fd 4 for one packed ShimReply: the first start's outcome. On failure its status says `failed`
  * and why, and the program ends. */
+#include "agent/shim/report.h"
+#include "agent/shim/script.h"
 #include "agent/shim/supervisor.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
@@ -23,8 +26,11 @@ static int read_spec(Fairlead__V1__ShimSpec **ret, struct err *err)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0) {
-			err_errno(err, ERR_USAGE, errno, "cannot read what to run from fd 3");
-			return err_hint(err, "This program is started by fairlead-agent.");
+			bool by_hand = errno == EBADF;
+			err_errno(err, by_hand ? ERR_USAGE : ERR_INTERNAL, errno,
+				"cannot read what to run from fd 3");
+			return by_hand ? err_hint(err, "This program is started by fairlead-agent.")
+				       : -1;
 		}
 		if (n == 0)
 			break;
@@ -32,22 +38,6 @@ static int read_spec(Fairlead__V1__ShimSpec **ret, struct err *err)
 	}
 	close(SPEC_FD);
 	return PB_UNPACK(fairlead__v1__shim_spec, buf_bytes(&packed), ret, err);
-}
-
-static void report_failure(int fd, const struct err *err)
-{
-	Fairlead__V1__ServiceStatus status = FAIRLEAD__V1__SERVICE_STATUS__INIT;
-	status.state = pb_str("failed");
-	AUTO(buf) struct buf message = {0};
-	buf_append_str(&message, err->message);
-	if (*err->hint)
-		buf_printf(&message, "\n%s", err->hint);
-	status.message = pb_str(buf_str(&message));
-	Fairlead__V1__ShimReply reply = FAIRLEAD__V1__SHIM_REPLY__INIT;
-	reply.status = &status;
-	AUTO(buf) struct buf packed = {0};
-	PB_PACK(&reply, &packed);
-	fd_write_all(fd, packed.data, packed.len, NULL);
 }
 
 int main(void)
@@ -61,10 +51,11 @@ int main(void)
 	int rc = chdir("/") < 0 ? err_errno(&err, ERR_INTERNAL, errno, "cannot enter '/'")
 				: read_spec(&spec, &err);
 	if (rc == 0)
-		rc = supervisor_run(spec, &ready, &err);
+		rc = spec->script_timeout_ms ? script_run(spec, &ready, &err)
+					     : supervisor_run(spec, &ready, &err);
 	if (rc < 0) {
 		fprintf(stderr, "fairlead-shim: %s\n", err.message);
-		report_failure(ready, &err);
+		report_failure(&ready, &err);
 	}
 	if (spec)
 		pb_free(&spec->base);

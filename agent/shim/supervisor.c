@@ -2,10 +2,16 @@
 
 #include "agent/shim/control.h"
 #include "agent/shim/launch.h"
+#include "agent/shim/limits.h"
+#include "agent/shim/outlet.h"
 #include "agent/shim/pidfile.h"
 #include "agent/shim/policy.h"
+#include "agent/shim/report.h"
 #include "agent/shim/rotate.h"
+#include "agent/shim/signals.h"
+#include "agent/shim/sockets.h"
 #include "agent/shim/tree.h"
+#include "common/base/digest.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/base/text.h"
@@ -20,7 +26,17 @@
 /* While SIGKILL is at work, for what is forked meanwhile. */
 enum { KILL_AGAIN_MS = 50 };
 
-enum phase { PHASE_RUNNING, PHASE_ENDING, PHASE_WAITING, PHASE_RESTING, PHASE_DONE };
+/* Whoever stopped a service to start it again is back within moments, also after a crash. */
+enum { KEEP_MS = 5 * 60 * 1000 };
+
+enum phase {
+	PHASE_RUNNING,
+	PHASE_ENDING,
+	PHASE_WAITING,
+	PHASE_RESTING,
+	PHASE_KEEPING, /* nothing left but the sockets */
+	PHASE_DONE,
+};
 
 struct supervisor {
 	const Fairlead__V1__ShimSpec *spec;
@@ -30,15 +46,18 @@ struct supervisor {
 	struct policy policy;
 	struct rotate log;
 	struct control control;
+	struct sockets sockets;
+	struct limits limits;
 	int signal_fd;
-	int out_read;
-	int out_write;
+	struct outlet output;
 
 	enum phase phase;
 	enum policy_next next; /* what follows `ending`, unless stopping */
 	int stopping;
+	int keeps;            /* the sockets, when it has stopped */
+	int gave;             /* them and the control socket's name to a successor */
 	int killing;          /* `ending` has come to SIGKILL */
-	uint64_t deadline_ms; /* of ending and waiting */
+	uint64_t deadline_ms; /* of ending, waiting and keeping */
 
 	pid_t pid; /* 0: the main process has ended */
 	uint64_t started_mono_ms;
@@ -46,16 +65,6 @@ struct supervisor {
 	unsigned restarts;
 	char message[256];
 };
-
-int supervisor_signal(const char *name)
-{
-	if (!*name)
-		return SIGTERM;
-	for (int signal = 1; signal < NSIG; signal++)
-		if (sigabbrev_np(signal) && strcmp(sigabbrev_np(signal), name) == 0)
-			return signal;
-	return 0;
-}
 
 static const char *state_name(const struct supervisor *sup)
 {
@@ -80,18 +89,7 @@ static void fill_status(void *user, Fairlead__V1__ServiceStatus *ret)
 	ret->restarts = sup->restarts;
 	ret->manifest = sup->spec->manifest;
 	ret->message = pb_str(sup->message);
-}
-
-static void drain_output(struct supervisor *sup)
-{
-	static uint8_t chunk[16 * 1024];
-	/* Bounded, so that a service that writes without end does not keep us from its end. */
-	for (int i = 0; i < 64; i++) {
-		ssize_t n = read(sup->out_read, chunk, sizeof(chunk));
-		if (n <= 0)
-			return;
-		rotate_write(&sup->log, BYTES(chunk, (size_t)n));
-	}
+	ret->limits = pb_str(sup->limits.held);
 }
 
 static void begin_ending(struct supervisor *sup)
@@ -99,13 +97,22 @@ static void begin_ending(struct supervisor *sup)
 	sup->phase = PHASE_ENDING;
 	sup->killing = 0;
 	sup->deadline_ms = clock_mono_ms() + sup->spec->stop_timeout_ms;
-	tree_signal(sup->stop_signal, NULL);
+	struct err why = ERR_INIT;
+	if (tree_signal(sup->stop_signal, &why) == 0)
+		return;
+	rotate_note(&sup->log, "%s: only its main process is told to end: %s", sup->spec->service,
+		why.message);
+	if (sup->pid)
+		kill(sup->pid, sup->stop_signal);
 }
 
 /* The main process has ended, or never began. */
 static void decide_next(struct supervisor *sup, const struct spawn_end *end)
 {
 	char why[SPAWN_END_SIZE];
+	if (limits_memory_kill(&sup->limits) && end->signal == SIGKILL)
+		snprintf(sup->message, sizeof(sup->message),
+			"killed by the kernel: it used more than its limit of memory");
 	if (!sup->message[0])
 		snprintf(sup->message, sizeof(sup->message), "%s", spawn_end_text(end, why));
 	sup->pid = 0;
@@ -129,7 +136,8 @@ static int start(struct supervisor *sup, struct err *err)
 	sup->message[0] = '\0';
 	sup->started_mono_ms = clock_mono_ms();
 	sup->started_unix_ms = clock_unix_ms();
-	if (launch_service(sup->spec, sup->out_write, &sup->pid, err) < 0) {
+	if (launch_service(sup->spec, &sup->sockets, &sup->limits, sup->output.write_fd, &sup->pid,
+		    err) < 0) {
 		snprintf(sup->message, sizeof(sup->message), "%s", err->message);
 		return -1;
 	}
@@ -144,12 +152,32 @@ static int start(struct supervisor *sup, struct err *err)
 	return 0;
 }
 
+static void answer_stopped(struct supervisor *sup)
+{
+	Fairlead__V1__ServiceStatus status = FAIRLEAD__V1__SERVICE_STATUS__INIT;
+	fill_status(sup, &status);
+	control_stopped(&sup->control, &status);
+}
+
+static void stopped(struct supervisor *sup)
+{
+	/* Before anybody hears of the end: the next shim makes groups of the same names. */
+	limits_release(&sup->limits);
+	sup->phase = PHASE_DONE;
+	if (!sup->keeps || sup->sockets.count == 0)
+		return;
+	sup->phase = PHASE_KEEPING;
+	sup->deadline_ms = clock_mono_ms() + KEEP_MS;
+	rotate_note(&sup->log, "%s: its sockets wait for its next start", sup->spec->service);
+	answer_stopped(sup);
+}
+
 static void nothing_left(struct supervisor *sup)
 {
-	drain_output(sup);
+	outlet_drain(&sup->output, &sup->log);
 	sup->phase = PHASE_RESTING;
 	if (sup->stopping)
-		sup->phase = PHASE_DONE;
+		stopped(sup);
 	else if (sup->next == POLICY_RESTART) {
 		sup->phase = PHASE_WAITING;
 		sup->deadline_ms = clock_mono_ms() + sup->policy.wait_ms;
@@ -198,8 +226,12 @@ static void on_deadline(struct supervisor *sup)
 			rotate_note(&sup->log, "%s: did not end in time, killing it",
 				sup->spec->service);
 		sup->killing = 1;
+		/* When the tree cannot be walked now, it is walked the next time. */
 		tree_signal(SIGKILL, NULL);
 		sup->deadline_ms = clock_mono_ms() + KILL_AGAIN_MS;
+		break;
+	case PHASE_KEEPING:
+		sup->phase = PHASE_DONE;
 		break;
 	case PHASE_RUNNING:
 	case PHASE_RESTING:
@@ -208,16 +240,27 @@ static void on_deadline(struct supervisor *sup)
 	}
 }
 
-static void stop(void *user)
+/* The last word on the sockets counts. */
+static void stop(void *user, enum control_stop how)
 {
 	struct supervisor *sup = user;
-	if (sup->stopping)
-		return;
+	sup->keeps = how == CONTROL_STOP_KEEPING;
+	int began = sup->stopping;
 	sup->stopping = 1;
-	if (sup->phase == PHASE_RUNNING)
+	if (sup->phase == PHASE_RUNNING && !began)
 		begin_ending(sup);
 	else if (sup->phase != PHASE_ENDING)
-		sup->phase = PHASE_DONE;
+		stopped(sup);
+}
+
+static const struct sockets *give(void *user)
+{
+	struct supervisor *sup = user;
+	if (sup->phase != PHASE_KEEPING)
+		return NULL;
+	sup->phase = PHASE_DONE;
+	sup->gave = 1;
+	return &sup->sockets;
 }
 
 static void on_signals(struct supervisor *sup)
@@ -225,31 +268,40 @@ static void on_signals(struct supervisor *sup)
 	struct signalfd_siginfo info;
 	while (read(sup->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		if (info.ssi_signo != SIGCHLD && info.ssi_signo != SIGHUP)
-			stop(sup);
+			stop(sup, CONTROL_STOP);
 	reap(sup);
 }
 
 static int poll_timeout(const struct supervisor *sup)
 {
-	if (sup->phase != PHASE_ENDING && sup->phase != PHASE_WAITING)
+	if (sup->phase != PHASE_ENDING && sup->phase != PHASE_WAITING &&
+		sup->phase != PHASE_KEEPING)
 		return -1;
 	uint64_t now = clock_mono_ms();
 	uint64_t left = sup->deadline_ms > now ? sup->deadline_ms - now : 0;
 	return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
+/* Until the next deadline, or until the control socket may be accepted from again. */
+static int wait_ms(const struct supervisor *sup)
+{
+	int deadline = poll_timeout(sup), control = control_timeout_ms(&sup->control);
+	return control >= 0 && (deadline < 0 || control < deadline) ? control : deadline;
+}
+
 static void loop(struct supervisor *sup)
 {
-	const struct control_calls calls = {.status = fill_status, .stop = stop, .user = sup};
+	const struct control_calls calls = {
+		.status = fill_status, .stop = stop, .give = give, .user = sup};
 	while (sup->phase != PHASE_DONE) {
 		struct pollfd fds[2 + CONTROL_FDS] = {
 			{.fd = sup->signal_fd, .events = POLLIN},
-			{.fd = sup->out_read, .events = POLLIN},
+			{.fd = sup->output.read_fd, .events = POLLIN},
 		};
 		control_fds(&sup->control, fds + 2);
-		int ready = poll(fds, ARRAY_LEN(fds), poll_timeout(sup));
+		int ready = poll(fds, ARRAY_LEN(fds), wait_ms(sup));
 		if (ready > 0 && fds[1].revents)
-			drain_output(sup);
+			outlet_drain(&sup->output, &sup->log);
 		if (ready > 0 && fds[0].revents)
 			on_signals(sup);
 		if (ready > 0)
@@ -259,80 +311,70 @@ static void loop(struct supervisor *sup)
 	}
 }
 
-static int open_signals(struct supervisor *sup, struct err *err)
+/* Named by where the service is, which no other one on this host shares. */
+static void open_limits(struct supervisor *sup, const char *place)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-		sigaddset(&set, signals[i]);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN); /* the agent that started us may be gone */
-	sup->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (sup->signal_fd < 0)
-		return err_errno(err, ERR_INTERNAL, errno, "cannot wait for signals");
-	return 0;
-}
-
-static int open_output(struct supervisor *sup, struct err *err)
-{
-	int fds[2];
-	/* The service gets an ordinary blocking end: only ours must not wait. */
-	if (pipe2(fds, O_CLOEXEC) < 0 || fcntl(fds[0], F_SETFL, O_NONBLOCK) < 0)
-		return err_errno(err, ERR_INTERNAL, errno, "cannot make a pipe");
-	sup->out_read = fds[0];
-	sup->out_write = fds[1];
-	return 0;
-}
-
-static char *path_of(ProtobufCBinaryData field)
-{
-	return xstrndup(field.data ? (const char *)field.data : "", field.len);
+	struct digest digest = digest_of(place, strlen(place));
+	char hex[DIGEST_HEX_SIZE];
+	AUTO_FREE char *name =
+		xasprintf("fairlead-%s-%.16s", sup->spec->service, digest_hex(&digest, hex));
+	limits_open(&sup->limits, sup->spec->process->limits, name,
+		geteuid() == 0 && !*sup->spec->process->user);
 }
 
 static int supervisor_open(
 	struct supervisor *sup, const Fairlead__V1__ShimSpec *spec, struct err *err)
 {
-	AUTO_FREE char *log_path = path_of(spec->log_path);
-	AUTO_FREE char *socket_path = path_of(spec->socket_path);
+	AUTO_FREE char *log_path = launch_string(spec->log_path);
+	AUTO_FREE char *socket_path = launch_string(spec->socket_path);
 	sup->spec = spec;
-	sup->release_dir = path_of(spec->release_dir);
+	sup->release_dir = launch_string(spec->release_dir);
 	sup->pid_name = xasprintf("%s.pid", spec->service);
-	sup->stop_signal = supervisor_signal(spec->stop_signal);
+	sup->stop_signal = signals_number(spec->stop_signal);
 	if (!sup->stop_signal)
 		return err_set(err, ERR_CONFIG, "there is no signal '%s'", spec->stop_signal);
 	if (!spec->process || spec->process->n_command == 0)
 		return err_set(err, ERR_CONFIG, "service '%s' has no command", spec->service);
 	if (policy_init(&sup->policy, spec->process->restart, err) < 0 || tree_adopt(err) < 0 ||
-		open_signals(sup, err) < 0 || open_output(sup, err) < 0 ||
-		rotate_open(&sup->log, log_path, spec->log_max_bytes, spec->log_keep, err) < 0)
+		(sup->signal_fd = signals_open(err)) < 0 || outlet_open(&sup->output, err) < 0 ||
+		rotate_open(&sup->log, log_path, spec->log_max_bytes, spec->log_keep, err) < 0 ||
+		sockets_open(&sup->sockets, spec->process, spec->service, socket_path, err) < 0)
 		return -1;
-	return control_open(&sup->control, socket_path, err);
+	if (control_open(&sup->control, socket_path, err) < 0)
+		return -1;
+	open_limits(sup, socket_path);
+	return 0;
 }
 
 static void supervisor_release(struct supervisor *sup)
 {
-	const int fds[] = {sup->signal_fd, sup->out_read, sup->out_write};
+	const int fds[] = {sup->signal_fd, sup->output.read_fd, sup->output.write_fd};
 	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	rotate_release(&sup->log);
 	control_release(&sup->control);
+	sockets_release(&sup->sockets);
+	limits_release(&sup->limits);
 	free(sup->release_dir);
 	free(sup->pid_name);
 }
 
-static void report(struct supervisor *sup, int *ready_fd)
+static int begin(struct supervisor *sup, int *ready_fd, struct err *err)
 {
+	if (start(sup, err) < 0) {
+		rotate_note(&sup->log, "%s: %s", sup->spec->service, sup->message);
+		if (sup->sockets.count == 0)
+			return -1;
+		sup->phase = PHASE_RESTING;
+		report_failure(ready_fd, err);
+		stop(sup, CONTROL_STOP_KEEPING);
+		return 0;
+	}
 	Fairlead__V1__ServiceStatus status = FAIRLEAD__V1__SERVICE_STATUS__INIT;
 	fill_status(sup, &status);
-	Fairlead__V1__ShimReply reply = FAIRLEAD__V1__SHIM_REPLY__INIT;
-	reply.status = &status;
-	AUTO(buf) struct buf packed = {0};
-	PB_PACK(&reply, &packed);
-	/* Nobody listening any more is no reason to stop a good service. */
-	fd_write_all(*ready_fd, packed.data, packed.len, NULL);
-	close(TAKE_FD(*ready_fd));
+	report_status(ready_fd, &status);
+	return 0;
 }
 
 int supervisor_run(const Fairlead__V1__ShimSpec *spec, int *ready_fd, struct err *err)
@@ -340,26 +382,25 @@ int supervisor_run(const Fairlead__V1__ShimSpec *spec, int *ready_fd, struct err
 	AUTO(supervisor)
 	struct supervisor sup = {
 		.signal_fd = -1,
-		.out_read = -1,
-		.out_write = -1,
+		.output = {-1, -1},
 		.log = {.fd = -1, .dirfd = -1},
 		.control = {.dirfd = -1, .listen_fd = -1},
 	};
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		sup.control.clients[i] = -1;
+	/* Before anything of ours can be met: the next agent may be looking for who runs here. */
+	if (!report_is_awaited(*ready_fd))
+		return err_set(err, ERR_CANCELLED, "the agent that asked for it has ended");
 	if (supervisor_open(&sup, spec, err) < 0)
 		return -1;
-	if (start(&sup, err) < 0) {
-		rotate_note(&sup.log, "%s: %s", spec->service, sup.message);
+	if (begin(&sup, ready_fd, err) < 0) {
 		control_unlink(&sup.control);
 		return -1;
 	}
-	report(&sup, ready_fd);
 	loop(&sup);
 	/* First away with the name, then the answer: who hears it may start a new shim there. */
-	control_unlink(&sup.control);
-	Fairlead__V1__ServiceStatus status = FAIRLEAD__V1__SERVICE_STATUS__INIT;
-	fill_status(&sup, &status);
-	control_stopped(&sup.control, &status);
+	if (!sup.gave)
+		control_unlink(&sup.control);
+	answer_stopped(&sup);
 	return 0;
 }

@@ -16,6 +16,15 @@ int content_corrupt(const struct manifest_entry *entry, const char *what, struct
 	return err_hint(err, "Something changed an installed release; it has to be sent whole.");
 }
 
+int content_missing(const struct manifest_entry *entry, const struct err *why, struct err *err)
+{
+	if (why->code == ERR_NOT_FOUND || why->errnum == ENOTDIR || why->errnum == ELOOP)
+		return content_corrupt(entry, "is no longer there", err);
+	if (err)
+		*err = *why;
+	return -1;
+}
+
 struct reading {
 	struct hasher hasher;
 	uint64_t size;

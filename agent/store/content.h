@@ -20,3 +20,5 @@ int content_copy(int dirfd, const char *name, const struct manifest_entry *entry
 	struct err *err);
 /* ERR_CORRUPT, saying that this file of a release is not what was installed. */
 int content_corrupt(const struct manifest_entry *entry, const char *what, struct err *err);
+/* The folder of an entry could not be opened: corrupt when it is not there, else why. */
+int content_missing(const struct manifest_entry *entry, const struct err *why, struct err *err);

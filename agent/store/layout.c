@@ -19,10 +19,17 @@ int layout_open_release(const struct store *store, const struct digest *release,
 	return layout_open(store, path, err);
 }
 
-bool layout_has_release(const struct store *store, const struct digest *release)
+int layout_has_release(const struct store *store, const struct digest *release, struct err *err)
 {
-	AUTO_CLOSE int fd = layout_open_release(store, release, NULL);
-	return fd >= 0;
+	struct err why = ERR_INIT;
+	AUTO_CLOSE int fd = layout_open_release(store, release, &why);
+	if (fd >= 0)
+		return 1;
+	if (why.code == ERR_NOT_FOUND)
+		return 0;
+	if (err)
+		*err = why;
+	return -1;
 }
 
 char *meta_name(const struct digest *release, const char *suffix, char out[static META_NAME_SIZE])

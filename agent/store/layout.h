@@ -7,7 +7,7 @@
 int layout_open(const struct store *store, const char *name, struct err *err);
 /* The tree of a release: an fd, or -1 (ERR_NOT_FOUND). */
 int layout_open_release(const struct store *store, const struct digest *release, struct err *err);
-bool layout_has_release(const struct store *store, const struct digest *release);
+int layout_has_release(const struct store *store, const struct digest *release, struct err *err);
 
 /* "<hex><suffix>", suffix "" for the record, ".manifest", ".stat". Returns out. */
 enum { META_NAME_SIZE = DIGEST_HEX_SIZE + 16 };

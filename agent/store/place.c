@@ -149,9 +149,14 @@ static int place_from_base(struct stage *stage, const struct manifest_entry *sou
 	if (is_shadowed(stage, entry) && entry->mode == MANIFEST_LINK) {
 		AUTO(buf) struct buf target = {0};
 		const char *name;
-		int dirfd = cursor_open(&stage->base.cursor, source->path, &name, err);
+		struct err why = ERR_INIT;
+		int dirfd = cursor_open(&stage->base.cursor, source->path, &name, &why);
+		if (dirfd < 0)
+			return content_missing(source, &why, err);
 		uint8_t *p = buf_reserve(&target, MANIFEST_PATH_MAX);
-		ssize_t n = dirfd < 0 ? -1 : readlinkat(dirfd, name, (char *)p, MANIFEST_PATH_MAX);
+		ssize_t n = readlinkat(dirfd, name, (char *)p, MANIFEST_PATH_MAX);
+		if (n < 0 && errno != ENOENT)
+			return fault(source, "read", err);
 		if (n < 0)
 			return content_corrupt(source, "is no longer there", err);
 		return stage_finish_link(stage, entry, (const char *)p, (size_t)n, err);

@@ -6,12 +6,9 @@
 
 #include <errno.h>
 
-enum { FAILED_KEPT = 2 }; /* for looking into */
-
 struct due {
 	struct digest current;
-	const struct digest *keep;
-	size_t keep_count;
+	const struct store_keep *keep;
 	struct digest *list; /* newest activation first */
 	size_t count;
 	struct digest *known; /* has a record */
@@ -27,13 +24,12 @@ static void due_release(struct due *due)
 static bool is_protected(const struct due *due, const struct digest *release)
 {
 	return digest_equal(release, &due->current) ||
-	       digest_in(release, due->keep, due->keep_count);
+	       digest_in(release, due->keep->list, due->keep->count);
 }
 
 /* Beyond so many verified ones, beyond so many failed ones, and what was prepared but never
  * activated (the caller keeps the one being deployed). */
-static void choose(struct due *due, Fairlead__V1__ReleaseRecord **records, size_t count,
-	unsigned keep_releases)
+static void choose(struct due *due, Fairlead__V1__ReleaseRecord **records, size_t count)
 {
 	unsigned verified = 0, failed = 0;
 	due->list = xcalloc(count + 1, sizeof(*due->list));
@@ -43,35 +39,35 @@ static void choose(struct due *due, Fairlead__V1__ReleaseRecord **records, size_
 		struct digest release;
 		digest_from_bytes(record->manifest.data, record->manifest.len, &release);
 		due->known[due->known_count++] = release;
-		bool stays = record->failed     ? failed++ < FAILED_KEPT
-			     : record->verified ? verified++ < keep_releases
+		bool stays = record->pinned     ? true
+			     : record->failed   ? failed++ < due->keep->failed
+			     : record->verified ? verified++ < due->keep->releases
 						: false;
 		if (!stays && !is_protected(due, &release))
 			due->list[due->count++] = release;
 	}
 }
 
-static int find_due(const struct store *store, unsigned keep_releases, const struct digest *keep,
-	size_t keep_count, struct due *due, struct err *err)
+static int find_due(
+	const struct store *store, const struct store_keep *keep, struct due *due, struct err *err)
 {
 	Fairlead__V1__ReleaseRecord **records = NULL;
 	size_t count = 0;
 	due->keep = keep;
-	due->keep_count = keep_count;
 	if (store_current(store, &due->current, err) < 0 ||
 		store_records(store, &records, &count, err) < 0)
 		return -1;
-	choose(due, records, count, keep_releases);
+	choose(due, records, count);
 	store_records_free(records, count);
 	return 0;
 }
 
 /* The newest: nearest to what comes, so the least has to be changed in it. */
-int prune_next(const struct store *store, unsigned keep_releases, const struct digest *keep,
-	size_t keep_count, struct digest *ret, struct err *err)
+int prune_next(const struct store *store, const struct store_keep *keep, struct digest *ret,
+	struct err *err)
 {
 	AUTO(due) struct due due = {0};
-	if (find_due(store, keep_releases, keep, keep_count, &due, err) < 0)
+	if (find_due(store, keep, &due, err) < 0)
 		return -1;
 	if (due.count == 0)
 		return 0;
@@ -128,16 +124,18 @@ static int prune_record(void *user, int dirfd, const char *name, struct err *err
 	struct digest release;
 	(void)dirfd;
 	snprintf(hex, sizeof(hex), "%.64s", name);
-	if (!digest_from_hex(hex, &release) || layout_has_release(pruning->store, &release))
+	if (!digest_from_hex(hex, &release))
 		return 0;
+	int there = layout_has_release(pruning->store, &release, err);
+	if (there)
+		return there < 0 ? -1 : 0;
 	return meta_remove(pruning->store, &release, err);
 }
 
-int store_prune(const struct store *store, unsigned keep_releases, const struct digest *keep,
-	size_t keep_count, struct err *err)
+int store_prune(const struct store *store, const struct store_keep *keep, struct err *err)
 {
 	AUTO(due) struct due due = {0};
-	if (find_due(store, keep_releases, keep, keep_count, &due, err) < 0)
+	if (find_due(store, keep, &due, err) < 0)
 		return -1;
 	for (size_t i = 1; i < due.count; i++)
 		if (prune_one(store, &due.list[i], err) < 0)

@@ -4,7 +4,7 @@
 #include "agent/store/store.h"
 
 /* The one that is to be recycled next: 1 with *ret filled, 0 if there is none, -1. */
-int prune_next(const struct store *store, unsigned keep_releases, const struct digest *keep,
-	size_t keep_count, struct digest *ret, struct err *err);
+int prune_next(const struct store *store, const struct store_keep *keep, struct digest *ret,
+	struct err *err);
 /* Move a release out of releases/, forget it, then remove its files. */
 int prune_one(const struct store *store, const struct digest *release, struct err *err);

@@ -59,8 +59,11 @@ static int collect(void *user, int metafd, const char *name, struct err *err)
 	(void)metafd;
 	struct collector *all = user;
 	struct digest release;
-	if (!digest_from_hex(name, &release) || !layout_has_release(all->store, &release))
+	if (!digest_from_hex(name, &release))
 		return 0;
+	int there = layout_has_release(all->store, &release, err);
+	if (there <= 0)
+		return there;
 	all->list = xrealloc(all->list, (all->count + 1) * sizeof(Fairlead__V1__ReleaseRecord *));
 	if (store_record_read(all->store, &release, &all->list[all->count], err) < 0)
 		return -1;

@@ -131,8 +131,7 @@ static int sweep_one(void *user, int dirfd, const char *name, struct err *err)
 static bool find_retired(const struct stage *stage, struct retired *ret)
 {
 	const struct store_stage *request = stage->request;
-	if (!stage->base.there || prune_next(stage->store, request->keep_releases, request->keep,
-					  request->keep_count, &ret->digest, NULL) <= 0)
+	if (!stage->base.there || prune_next(stage->store, &request->keep, &ret->digest, NULL) <= 0)
 		return false;
 	return !digest_equal(&ret->digest, &request->base) &&
 	       store_manifest_read(stage->store, &ret->digest, &ret->manifest, NULL) == 0 &&

@@ -140,9 +140,12 @@ static int give(int dirfd, const char *name, const struct store_owner *owner, st
 	if (!dir)
 		return fd < 0 ? -1 : err_errno(err, ERR_IO, errno, "cannot list '%s'", name);
 	int rc = 0;
-	for (struct dirent *entry; rc == 0 && (entry = readdir(dir));)
+	errno = 0;
+	for (struct dirent *entry; rc == 0 && (entry = readdir(dir)); errno = 0)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			rc = give(fd, entry->d_name, owner, err);
+	if (rc == 0 && errno)
+		rc = err_errno(err, ERR_IO, errno, "cannot list '%s'", name);
 	closedir(dir);
 	TAKE_FD(fd); /* closed with dir */
 	return rc;

@@ -75,9 +75,10 @@ static int on_old(void *user, const struct manifest_entry *old, struct buf *ret,
 		return content_corrupt(
 			old, "is not part of the base release: its path is shared", err);
 	}
-	int dirfd = cursor_open(&stage->base.cursor, old->path, &name, err);
+	struct err why = ERR_INIT;
+	int dirfd = cursor_open(&stage->base.cursor, old->path, &name, &why);
 	if (dirfd < 0)
-		return content_corrupt(old, "is no longer there", err);
+		return content_missing(old, &why, err);
 	return content_read(dirfd, name, old, ret, err);
 }
 
@@ -251,15 +252,16 @@ static int use_existing(
 	struct digest current;
 	struct err why = ERR_INIT;
 	bool same = true;
-	if (!layout_has_release(store, &request->target))
-		return EXISTING_NONE;
+	int there = layout_has_release(store, &request->target, err);
+	if (there <= 0)
+		return there < 0 ? -1 : EXISTING_NONE;
 	if (has_same_links(store, request, &same, &why) == 0 && same &&
 		store_verify(store, &request->target, STORE_VERIFY_STAT, &why) == 0)
 		return EXISTING_USED;
 	if (store_current(store, &current, err) < 0)
 		return -1;
 	bool in_use = digest_equal(&current, &request->target) ||
-		      digest_in(&request->target, request->keep, request->keep_count);
+		      digest_in(&request->target, request->keep.list, request->keep.count);
 	if (!in_use && request->bundle_fd >= 0 && !digest_equal(&request->base, &request->target) &&
 		why.code != ERR_CONFIG)
 		return prune_one(store, &request->target, err) < 0 ? -1 : EXISTING_NONE;

@@ -138,6 +138,8 @@ int store_current(const struct store *store, struct digest *ret, struct err *err
 		*ret = (struct digest){0};
 		return 0;
 	}
+	if (n < 0 && errno != EINVAL)
+		return err_errno(err, ERR_IO, errno, "cannot read '%s/current'", store->path);
 	size_t prefix = sizeof(releases_prefix) - 1;
 	if (n >= 0) {
 		target[n] = '\0';
@@ -159,7 +161,10 @@ int store_switch(const struct store *store, const struct digest *target, struct 
 {
 	char hex[DIGEST_HEX_SIZE], link[sizeof(releases_prefix) + DIGEST_HEX_SIZE];
 	snprintf(link, sizeof(link), "%s%s", releases_prefix, digest_hex(target, hex));
-	if (!layout_has_release(store, target))
+	int there = layout_has_release(store, target, err);
+	if (there < 0)
+		return -1;
+	if (!there)
 		return err_set(err, ERR_NOT_FOUND, "the release %.12s is not on this host", hex);
 	/* A leftover of a switch that was interrupted. */
 	if (unlinkat(store->dirfd, "tmp/current", 0) < 0 && errno != ENOENT)

@@ -52,6 +52,15 @@ void store_records_free(Fairlead__V1__ReleaseRecord **records, size_t count);
 int store_manifest_read(const struct store *store, const struct digest *release,
 	struct manifest *ret, struct err *err);
 
+/* What stays on this host. Pinned releases stay besides, and the current one. */
+enum { STORE_KEEP_FAILED = 2 }; /* where nobody says how many */
+struct store_keep {
+	unsigned releases;         /* verified ones, newest activation first */
+	unsigned failed;           /* failed ones, for a look */
+	const struct digest *list; /* and these: current, previous, those that services run from */
+	size_t count;
+};
+
 struct store_owner {
 	uid_t uid;
 	gid_t gid;
@@ -61,10 +70,7 @@ struct store_stage {
 	int bundle_fd;      /* -1: none came, the target must be here already */
 	struct digest base; /* zero: none */
 	struct digest target;
-	const struct digest
-		*keep; /* releases that must not be recycled: current, previous, running */
-	size_t keep_count;
-	unsigned keep_releases;            /* as store_prune will get it */
+	struct store_keep keep;            /* not to be recycled; as store_prune will get it */
 	const Fairlead__V1__Prepare *plan; /* shared paths; NULL: none */
 	/* Whom shared paths made now belong to, for the service writes to them; NULL: the agent. */
 	const struct store_owner *shared_owner;
@@ -99,9 +105,26 @@ int store_verify(const struct store *store, const struct digest *release, enum s
 	struct err *err);
 /* Atomic switch of `current`, durable when it returns. The target must exist (ERR_NOT_FOUND). */
 int store_switch(const struct store *store, const struct digest *target, struct err *err);
-/* Remove releases beyond `keep_releases` verified ones (the oldest activation first), failed ones
- * beyond 2, and those that were never activated or recorded; never current, nor those in `keep`,
- * nor the one that store_stage will recycle next. Cleans tmp/ of what interrupted stages left,
- * so it must not run beside store_stage. */
-int store_prune(const struct store *store, unsigned keep_releases, const struct digest *keep,
-	size_t keep_count, struct err *err);
+/* Remove verified and failed releases beyond those of `keep` (the oldest activation first), and
+ * those that were never activated or recorded; never a pinned one, nor the one that store_stage
+ * will recycle next. Cleans tmp/ of what interrupted stages left, so it must not run beside
+ * store_stage. */
+int store_prune(const struct store *store, const struct store_keep *keep, struct err *err);
+
+/* How the tree of a release differs from its manifest: every file is hashed. */
+enum store_difference {
+	STORE_CHANGED, /* other content */
+	STORE_MISSING,
+	STORE_EXTRA, /* not of the release, nor a shared path; a folder stands for all in it */
+	STORE_MODE,
+	STORE_TYPE,   /* no file where a file belongs, or no link where a link does */
+	STORE_TARGET, /* a link that points elsewhere, shared paths too */
+};
+typedef void store_difference_fn(void *user, enum store_difference kind, const char *path);
+struct store_compared {
+	uint64_t files, bytes; /* hashed */
+};
+/* Those of the manifest in path order, then what is extra, in no order. ERR_NOT_FOUND: no such
+ * release. */
+int store_compare(const struct store *store, const struct digest *release, store_difference_fn *fn,
+	void *user, struct store_compared *ret, struct err *err);

@@ -14,9 +14,10 @@ static int verify_entry(struct cursor *cursor, const struct manifest_entry *entr
 {
 	const char *name;
 	struct stat st;
-	int dirfd = cursor_open(cursor, entry->path, &name, err);
+	struct err why = ERR_INIT;
+	int dirfd = cursor_open(cursor, entry->path, &name, &why);
 	if (dirfd < 0)
-		return content_corrupt(entry, "is no longer there", err);
+		return content_missing(entry, &why, err);
 	if (recorded && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		stat_is_recorded(&st, entry, recorded))
 		return 0;

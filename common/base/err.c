@@ -89,6 +89,11 @@ void err_put_in_front(struct err *err, const char *fmt, ...)
 	memcpy(err->message, context, sizeof(context));
 }
 
+bool err_is_of_host(const struct err *err)
+{
+	return err->code == ERR_INTERNAL || err->code == ERR_IO || err->code == ERR_NOSPACE;
+}
+
 void err_clear(struct err *err)
 {
 	if (err)

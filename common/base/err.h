@@ -10,6 +10,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdbool.h>
 
 /* Codes are stable: their names appear in --json, their status numbers on the wire.
  * The table in err.c maps each to its name, its gRPC canonical status
@@ -71,6 +72,8 @@ void err_fill_hint(struct err *err, const char *fmt, ...) __attribute__((format(
 void err_put_in_front(struct err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void err_clear(struct err *err);
+/* The host's trouble (disk, descriptors, memory), not that of what it was asked to do. */
+bool err_is_of_host(const struct err *err);
 
 /* The table. Never NULL; an unknown code reads as ERR_INTERNAL. */
 const char *err_code_name(enum err_code code);

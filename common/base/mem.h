@@ -5,6 +5,7 @@
  * that returns an error: struct buf with a cap, or pb_unpack. */
 #pragma once
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -23,10 +24,13 @@ static inline void cleanup_free(void *p)
 	free(*(void **)p);
 }
 
+/* errno stays what the failure before the end of the scope has set. */
 static inline void cleanup_close(const int *fd)
 {
+	int errnum = errno;
 	if (*fd >= 0)
 		close(*fd);
+	errno = errnum;
 }
 
 /* AUTO_FREE char *s = …;  AUTO_CLOSE int fd = -1;  AUTO(release) struct release r = {0};

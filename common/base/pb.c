@@ -7,16 +7,19 @@
 struct capped {
 	ProtobufCAllocator allocator;
 	size_t left;
+	bool refused; /* it had no memory to give, ours or the system's */
 };
 
 /* Freed memory is not given back to the cap: unpacking frees next to nothing. */
 static void *capped_alloc(void *data, size_t size)
 {
 	struct capped *capped = data;
-	if (size > capped->left)
-		return NULL;
-	capped->left -= size;
-	return malloc(size ? size : 1);
+	void *p = size > capped->left ? NULL : malloc(size ? size : 1);
+	if (p)
+		capped->left -= size;
+	else
+		capped->refused = true;
+	return p;
 }
 
 static void capped_free(void *data, void *p)
@@ -73,10 +76,13 @@ int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufC
 	if (in.len > PB_WIRE_MAX)
 		return err_set(err, ERR_LIMIT, "%s of %zu bytes, at most %d are accepted",
 			desc->short_name, in.len, PB_WIRE_MAX);
-	struct capped capped = {{capped_alloc, capped_free, NULL}, PB_HEAP_MAX};
+	struct capped capped = {{capped_alloc, capped_free, NULL}, PB_HEAP_MAX, false};
 	capped.allocator.allocator_data = &capped;
 	ProtobufCMessage *message =
 		protobuf_c_message_unpack(desc, &capped.allocator, in.len, in.data);
+	if (!message && capped.refused)
+		return err_set(err, ERR_LIMIT, "no memory for a %s message of %zu bytes",
+			desc->short_name, in.len);
 	/* protobuf-c takes field number 0 when it is spelled long, and then refuses to unpack what
 	 * it packs of it. */
 	if (!message || unknown_fields(message) == UNKNOWN_ZERO) {
@@ -88,24 +94,35 @@ int pb_unpack(const ProtobufCMessageDescriptor *desc, struct bytes in, ProtobufC
 	return 0;
 }
 
+/* Packed again it is `in`; no memory to see that is ERR_LIMIT. */
+enum spelling { SPELLING_SAME = 0, SPELLING_OTHER = 1 };
+static int compare_spelling(const ProtobufCMessage *message, struct bytes in, struct err *err)
+{
+	AUTO(buf) struct buf again = {0};
+	if (protobuf_c_message_get_packed_size(message) != in.len)
+		return SPELLING_OTHER;
+	if (buf_reserve_max(&again, in.len, in.len, err) < 0)
+		return -1;
+	pb_pack(message, &again);
+	return in.len == 0 || memcmp(again.data, in.data, in.len) == 0 ? SPELLING_SAME
+								       : SPELLING_OTHER;
+}
+
 int pb_unpack_canonical(const ProtobufCMessageDescriptor *desc, struct bytes in,
 	ProtobufCMessage **ret, struct err *err)
 {
 	ProtobufCMessage *message = NULL;
 	if (pb_unpack(desc, in, &message, err) < 0)
 		return -1;
-	struct buf again = {0};
-	pb_pack(message, &again);
+	int rc = compare_spelling(message, in, err);
 	/* Unknown fields are re-emitted where protobuf-c kept them, so look for them too. */
-	bool same =
-		again.len == in.len && (in.len == 0 || memcmp(again.data, in.data, in.len) == 0);
-	buf_release(&again);
-	if (!same || unknown_fields(message)) {
-		pb_free(message);
-		return err_set(err, ERR_INVALID, "%s is not in canonical form", desc->short_name);
+	if (rc == SPELLING_SAME && !unknown_fields(message)) {
+		*ret = message;
+		return 0;
 	}
-	*ret = message;
-	return 0;
+	pb_free(message);
+	return rc < 0 ? -1
+		      : err_set(err, ERR_INVALID, "%s is not in canonical form", desc->short_name);
 }
 
 void pb_free(ProtobufCMessage *message)

@@ -3,6 +3,7 @@
 #include "common/base/mem.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static bool host_is_plain(const char *host, size_t len)
 {
@@ -36,4 +37,12 @@ int address_url(const char *address, char **ret, struct err *err)
 	}
 	*ret = xasprintf("tcp://%s", address);
 	return 0;
+}
+
+struct in6_addr address_site(const struct in6_addr *address)
+{
+	struct in6_addr site = *address;
+	if (!IN6_IS_ADDR_V4MAPPED(address))
+		memset(&site.s6_addr[8], 0, 8);
+	return site;
 }

@@ -55,6 +55,10 @@ static void give_up(struct link *link)
 		connection_fail(link, &err);
 		return;
 	}
+	if (link->role->role == HANDSHAKE_RESPONDER) {
+		connection_drop(link); /* a stranger whose time is over: there is nobody to tell */
+		return;
+	}
 	err_set(&err, ERR_UNREACHABLE,
 		link->state == LINK_CONNECTING ? "no connection to %s in time"
 					       : "%s does not complete the handshake in time",
@@ -182,11 +186,28 @@ void connection_close(struct link *link, const struct err *reason)
 	loop_defer(link->loop, &link->task);
 }
 
+void connection_drop(struct link *link)
+{
+	mux_drop(&link->mux);
+	hang_up(link);
+	gone(link);
+}
+
+/* Of a call it only matters that the link is lost: ERR_INVALID would be the other side's verdict on
+ * what was asked. */
+static void lose_calls(struct link *link, const struct err *reason)
+{
+	struct err lost = *reason;
+	if (lost.code == ERR_INVALID || lost.code == ERR_LIMIT)
+		lost.code = ERR_UNREACHABLE;
+	mux_lost(&link->mux, &lost);
+}
+
 void connection_fail(struct link *link, const struct err *reason)
 {
 	if (link->state >= LINK_FAREWELL)
 		return;
-	mux_lost(&link->mux, reason);
+	lose_calls(link, reason);
 	if (link->state >= LINK_FAREWELL)
 		return; /* the application closed it when it heard of its calls */
 	connection_close(link, reason);
@@ -394,7 +415,7 @@ static void on_broken(void *user, const struct err *reason)
 	if (link->state < LINK_WAITING)
 		err_hint(&err,
 			"Check that this is the address of a fairlead-agent; it also hangs up "
-			"when it has too many connections.");
+			"when too many connect at once.");
 	lose(link, &err);
 }
 

@@ -23,6 +23,9 @@ enum link_state {
 	LINK_GONE,     /* freed in the next task */
 };
 
+/* Where a server keeps it. */
+enum link_place { LINK_NOWHERE, LINK_IN_LOBBY, LINK_INSIDE };
+
 struct link_role_ops {
 	enum handshake_role role;
 	/* Sign link->handshake->transcript: connection_signed now or later. */
@@ -73,9 +76,11 @@ struct link {
 
 	/* server */
 	struct link_server *server;
-	TAILQ_ENTRY(link) next; /* in the server's list */
-	uint64_t request;       /* the number sign and admit go by */
-	struct in6_addr address;
+	TAILQ_ENTRY(link) next; /* in the list of its place */
+	enum link_place place;
+	bool asked;           /* for its signature (lobby.h) */
+	uint64_t request;     /* the number sign and admit go by */
+	struct in6_addr site; /* address_site of the peer */
 };
 
 struct link *connection_new(struct link_loop *loop, const struct link_role_ops *role,
@@ -86,6 +91,8 @@ void connection_signed(struct link *link, const struct signature *signature);
 void connection_admit(struct link *link);
 /* Refuse or end: GOAWAY with `reason` (NULL: none) if there is a session; no callback. */
 void connection_close(struct link *link, const struct err *reason);
+/* End at once and without a word: somebody else needs the place. No callback. */
+void connection_drop(struct link *link);
 /* Tell the application, calls first, then end as above. From the loop only. */
 void connection_fail(struct link *link, const struct err *reason);
 /* Set the timer to what is due next. */

@@ -11,8 +11,9 @@
  * it does nothing. Memory is given back later, at the end of a dispatch, so an object that ends
  * inside of a callback is valid until that callback returns, and no longer.
  *
- * Limits before authentication: frame <= 64 KiB, handshake <= 5 s, connections per address and
- * in all. Messages are at most LINK_MESSAGE_MAX bytes; a stream's receiver grants credit. */
+ * Limits before authentication: messages of at most 256 bytes, handshake <= 5 s from its first byte
+ * to its last, handshakes in progress per address and in all. Messages are at most LINK_MESSAGE_MAX
+ * bytes; a stream's receiver grants credit. */
 #pragma once
 
 #include "common/base/buf.h"
@@ -109,7 +110,8 @@ void link_call_cancel(struct link_call *call); /* no callback follows; the call 
 /* ---- server ---- */
 struct link_server_ops {
 	/* Sign this 32-byte transcript as KEY_CONTEXT_LINK_RESPONDER and answer with
-	 * link_server_signed, now or later: the gateway holds no key and asks the core. */
+	 * link_server_signed, now or later: the gateway holds no key and asks the core. Only so
+	 * many are asked for at once (lobby.h), so each must be answered. */
 	void (*sign)(struct link_server *server, uint64_t request, const uint8_t transcript[32],
 		void *user);
 	/* The initiator has proven `peer`: answer with link_server_admit, now or later. */
@@ -121,23 +123,33 @@ struct link_server_ops {
 		uint64_t deadline_ms, const struct public_key *peer, void *user);
 };
 
+/* 0 stands for the default. Strangers and peers that were let in are counted apart, so neither
+ * takes the other's place. An IPv6 address counts with all others of its /64. */
 struct link_server_limits {
-	unsigned connections;             /* in all; 0: 1024 */
-	unsigned connections_per_address; /* 0: 64 */
-	unsigned unauthenticated;         /* 0: 64; the next wait in the kernel's backlog */
-	unsigned streams_per_link;        /* 0: 64; a call beyond ends with ERR_LIMIT */
+	unsigned connections;             /* let in, in all; 1024. The next reads ERR_LIMIT */
+	unsigned connections_per_address; /* let in; 64 */
+	unsigned handshakes;              /* in progress, in all; 256. The next takes the place of
+					   * the oldest, see lobby.h */
+	unsigned handshakes_per_address;  /* in progress; 64 */
+	unsigned streams_per_link;        /* 64; a call beyond ends with ERR_LIMIT */
 };
 
+/* The most file descriptors a server with these limits holds at once. */
+unsigned link_server_fds(const struct link_server_limits *limits);
 /* Port 0 picks a free one. `identity` is the host's public key, sent in the handshake. */
 int link_listen(struct link_loop *loop, const char *address, const struct public_key *identity,
 	const struct link_server_limits *limits, const struct link_server_ops *ops, void *user,
 	struct link_server **ret, struct err *err);
 int link_server_port(const struct link_server *server);
+/* How many handshakes are in progress. */
+unsigned link_server_guests(const struct link_server *server);
 /* Closes its links and drops their calls without callbacks. */
 void link_server_free(struct link_server *server);
-/* A request whose peer has hung up meanwhile is ignored. Not admitted: the peer reads why. */
+/* A request whose peer has hung up meanwhile is ignored. NULL: there will be no signature, and the
+ * peer is hung up on. */
 void link_server_signed(
 	struct link_server *server, uint64_t request, const struct signature *signature);
+/* Not admitted, or admitted beyond the limits: the peer reads why. */
 void link_server_admit(struct link_server *server, uint64_t request, bool admitted);
 void link_call_accept(struct link_call *call, const struct link_call_ops *ops, void *user);
 /* Server side: the status that ends the call (NULL or code NONE: OK); sent after what is queued;

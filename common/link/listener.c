@@ -4,7 +4,7 @@
 #include "common/base/mem.h"
 
 /* After an error such as EMFILE: accepting again at once would only spin. */
-enum { BACK_OFF_MS = 100 };
+enum { BACK_OFF_MS = 100, CLOSING_BACK_OFF_MS = 10 };
 
 struct listener {
 	struct link_loop *loop;
@@ -13,7 +13,6 @@ struct listener {
 	listener_accepted *accepted; /* NULL once closed */
 	void *user;
 	int port;
-	enum listener_pace pace;
 	bool accepting; /* the aio is in use, or its completion waits in the loop */
 	struct timer back_off;
 	struct loop_job done, reap, reaped;
@@ -28,8 +27,7 @@ static void on_aio(void *arg)
 
 static void accept_next(struct listener *listener)
 {
-	if (listener->accepting || listener->pace == LISTENER_PAUSES || listener->back_off.place ||
-		!listener->accepted)
+	if (listener->accepting || listener->back_off.place || !listener->accepted)
 		return;
 	listener->accepting = true;
 	nng_stream_listener_accept(listener->listener, listener->aio);
@@ -40,6 +38,11 @@ static void run_back_off(struct timer *timer)
 	accept_next(CONTAINER_OF(timer, struct listener, back_off));
 }
 
+static void back_off(struct listener *listener, uint64_t ms)
+{
+	loop_timer_set(listener->loop, &listener->back_off, loop_now_ms(listener->loop) + ms);
+}
+
 static void run_done(struct loop_job *job)
 {
 	struct listener *listener = CONTAINER_OF(job, struct listener, done);
@@ -47,10 +50,11 @@ static void run_done(struct loop_job *job)
 		return; /* the reaper takes care of a stream that came in between */
 	listener->accepting = false;
 	if (nng_aio_result(listener->aio))
-		loop_timer_set(listener->loop, &listener->back_off,
-			loop_now_ms(listener->loop) + BACK_OFF_MS);
+		back_off(listener, BACK_OFF_MS);
 	else
 		listener->accepted(listener->user, nng_aio_get_output(listener->aio, 0));
+	if (listener->accepted && listener->loop->closing > CLOSING_MAX)
+		back_off(listener, CLOSING_BACK_OFF_MS);
 	accept_next(listener);
 }
 
@@ -126,12 +130,6 @@ int listener_start(struct link_loop *loop, const char *url, listener_accepted *a
 int listener_port(const struct listener *listener)
 {
 	return listener->port;
-}
-
-void listener_set_pace(struct listener *listener, enum listener_pace pace)
-{
-	listener->pace = pace;
-	accept_next(listener);
 }
 
 void listener_close(struct listener *listener)

@@ -45,6 +45,7 @@ struct link_loop {
 	TAILQ_HEAD(, loop_member) members;
 	unsigned lingering;             /* links that still send their last frames */
 	unsigned owned;                 /* objects whose nng parts are not gone yet */
+	unsigned closing;               /* transports among them that were closed */
 	struct buf plain_in, plain_out; /* one frame each, in use only while it is handled */
 
 	pthread_mutex_t lock; /* guards what follows */

@@ -175,6 +175,7 @@ static void run_reaped(struct loop_job *job)
 {
 	struct transport *transport = CONTAINER_OF(job, struct transport, reaped);
 	transport->loop->owned--;
+	transport->loop->closing--;
 	buf_release(&transport->sending);
 	free(transport->in);
 	free(transport);
@@ -224,6 +225,7 @@ void transport_close(struct transport *transport)
 	if (!transport)
 		return;
 	transport->ops = NULL;
+	transport->loop->closing++;
 	loop_reap(transport->loop, &transport->reap);
 }
 

@@ -26,12 +26,13 @@ void dial_close(struct dial *dial);
 /* ---- listening ---- */
 struct listener;
 typedef void listener_accepted(void *user, nng_stream *stream);
-/* Accepts one connection after the other while it is not paused; backs off on errors. */
+/* Accepts one connection after the other: the next once the loop has come round to this one, so
+ * that a flood of them takes turns with everything else. After an error such as EMFILE it backs
+ * off, and so it does while more closed connections than CLOSING_MAX wait to be taken down. */
+enum { CLOSING_MAX = 256 };
 int listener_start(struct link_loop *loop, const char *url, listener_accepted *accepted, void *user,
 	struct listener **ret, struct err *err);
 int listener_port(const struct listener *listener);
-enum listener_pace { LISTENER_ACCEPTS, LISTENER_PAUSES };
-void listener_set_pace(struct listener *listener, enum listener_pace pace);
 void listener_close(struct listener *listener);
 
 /* ---- connections ---- */

@@ -16,3 +16,8 @@ uint64_t clock_mono_ms(void)
 {
 	return read_ms(CLOCK_MONOTONIC);
 }
+
+uint64_t clock_boot_ms(void)
+{
+	return read_ms(CLOCK_BOOTTIME);
+}

@@ -51,6 +51,15 @@ int make_dirs(const char *path, mode_t mode, struct err *err)
 	}
 }
 
+/* Twice as much as before, up to `limit`. */
+static int grow(struct buf *content, size_t limit, struct err *err)
+{
+	size_t extra = content->cap ? content->cap : 4096;
+	if (extra > limit - content->len)
+		extra = limit - content->len;
+	return buf_reserve_max(content, extra, limit, err);
+}
+
 int file_read(int dirfd, const char *path, size_t max, struct buf *ret, struct err *err)
 {
 	AUTO_CLOSE int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC);
@@ -58,12 +67,11 @@ int file_read(int dirfd, const char *path, size_t max, struct buf *ret, struct e
 		return err_errno(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno,
 			"cannot open '%s'", path);
 	AUTO(buf) struct buf content = {0};
-	for (;;) {
-		if (content.len == content.cap &&
-			buf_reserve_max(&content, content.cap ? content.cap : 4096,
-				max < SIZE_MAX ? max + 1 : max, NULL) < 0 &&
-			buf_reserve_max(&content, 1, max + 1, NULL) < 0)
-			break;
+	const size_t limit = max < SIZE_MAX ? max + 1 : max;
+	while (content.len < limit) {
+		/* A part would pass for the whole: a journal that ends early is cut there. */
+		if (content.len == content.cap && grow(&content, limit, err) < 0)
+			return err_wrap(err, "'%s'", path);
 		ssize_t n = read(fd, content.data + content.len, content.cap - content.len);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -167,7 +175,12 @@ int file_write_atomic(
 		dirfd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	if (fd < 0)
 		return err_errno(err, ERR_IO, errno, "cannot create '%s'", temporary);
-	if (fchmod(fd, mode) < 0 || fd_write_all(fd, content.data, content.len, err) < 0) {
+	if (fchmod(fd, mode) < 0) {
+		int errnum = errno;
+		unlinkat(dirfd, temporary, 0);
+		return err_errno(err, ERR_IO, errnum, "cannot set the mode of '%s'", temporary);
+	}
+	if (fd_write_all(fd, content.data, content.len, err) < 0) {
 		unlinkat(dirfd, temporary, 0);
 		return err_wrap(err, "'%s'", temporary);
 	}
@@ -193,11 +206,14 @@ static int remove_children(int fd, struct err *err)
 		return err_errno(err, ERR_IO, errnum, "cannot list a directory");
 	}
 	int rc = 0;
-	for (struct dirent *entry; rc == 0 && (entry = readdir(dir));) {
+	errno = 0;
+	for (struct dirent *entry; rc == 0 && (entry = readdir(dir)); errno = 0) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		rc = tree_remove(dirfd(dir), entry->d_name, err);
 	}
+	if (rc == 0 && errno)
+		rc = err_errno(err, ERR_IO, errno, "cannot list a directory");
 	closedir(dir);
 	return rc;
 }

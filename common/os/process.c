@@ -7,6 +7,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
+#include <sys/pidfd.h>
 
 /* A stat line has 52 numbers and a name of at most 64 bytes; an environment is whatever it is. */
 enum { STAT_MAX = 4096, ENVIRON_MAX = 4 * 1024 * 1024 };
@@ -63,20 +65,71 @@ int process_list(struct process **ret, size_t *ret_count, struct err *err)
 		return err_errno(err, ERR_INTERNAL, errno, "cannot list '/proc'");
 	struct process *list = NULL;
 	size_t count = 0, cap = 0;
-	for (struct dirent *entry; (entry = readdir(dir));) {
+	int rc = 0;
+	errno = 0;
+	for (struct dirent *entry; rc == 0 && (entry = readdir(dir)); errno = 0) {
 		char *end;
 		long pid = strtol(entry->d_name, &end, 10);
 		struct process process;
-		if (*end || pid <= 0 || process_read((pid_t)pid, &process, NULL) < 0)
+		struct err why = ERR_INIT;
+		if (*end || pid <= 0)
 			continue;
+		if (process_read((pid_t)pid, &process, &why) < 0) {
+			if (why.code == ERR_NOT_FOUND)
+				continue; /* it has just ended */
+			if (err)
+				*err = why;
+			rc = -1;
+			continue;
+		}
 		if (count == cap)
 			list = xrealloc(list, (cap = cap ? 2 * cap : 64) * sizeof(*list));
 		list[count++] = process;
 	}
+	if (rc == 0 && errno)
+		rc = err_errno(err, ERR_INTERNAL, errno, "cannot list '/proc'");
 	closedir(dir);
+	if (rc < 0) {
+		free(list);
+		return -1;
+	}
 	*ret = list;
 	*ret_count = count;
 	return 0;
+}
+
+static bool is_one_of(const struct process *list, size_t count, pid_t pid)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i].pid == pid)
+			return true;
+	return false;
+}
+
+size_t process_descendants(struct process *list, size_t count, pid_t ancestor)
+{
+	size_t found = 0, before;
+	do {
+		before = found;
+		for (size_t i = found; i < count; i++) {
+			if (list[i].parent != ancestor && !is_one_of(list, found, list[i].parent))
+				continue;
+			struct process one = list[i];
+			list[i] = list[found];
+			list[found++] = one;
+		}
+	} while (found > before);
+	return found;
+}
+
+void process_signal(const struct process *process, int signal)
+{
+	AUTO_CLOSE int fd = pidfd_open(process->pid, 0);
+	struct process now;
+	/* Once it is held by the fd its number is its own. */
+	if (fd >= 0 && process_read(process->pid, &now, NULL) == 0 &&
+		now.start_ticks == process->start_ticks)
+		pidfd_send_signal(fd, signal, NULL, 0);
 }
 
 int process_has_env(pid_t pid, const char *entry)

@@ -28,6 +28,13 @@ int process_read(pid_t pid, struct process *ret, struct err *err);
 /* All that can be seen, zombies left out; free(*ret). */
 int process_list(struct process **ret, size_t *ret_count, struct err *err);
 
+/* Of a list: those that descend from `ancestor`, itself left out, moved to its front; returns how
+ * many. Pure. */
+size_t process_descendants(struct process *list, size_t count, pid_t ancestor);
+/* Send a signal to this very process: one that has its number by now gets none. One that has ended
+ * is fine. */
+void process_signal(const struct process *process, int signal);
+
 /* 1 when the process was started with `entry` ("NAME=value") in its environment and lets us see
  * it, else 0. */
 int process_has_env(pid_t pid, const char *entry);

@@ -97,6 +97,15 @@ static int child_limit(int resource, uint64_t value)
 	return value ? setrlimit((__rlimit_resource_t)resource, &limit) : 0;
 }
 
+/* "0" is whoever writes (cgroups(7)). */
+static int child_join(const struct spawn *spawn)
+{
+	for (size_t i = 0; i < spawn->join_count; i++)
+		if (write(spawn->join[i], "0", 1) != 1)
+			return -1;
+	return 0;
+}
+
 static int child_user(const struct spawn_user *user)
 {
 	if (!user)
@@ -126,8 +135,19 @@ static char *const *strings(const char *const *in)
 	return borrowed.out;
 }
 
+/* With zeros in front, as strtoul(3) of base 10 reads it. */
+static void child_pid(char *slot)
+{
+	pid_t pid = getpid();
+	for (int i = SPAWN_PID_DIGITS; slot && i > 0; pid /= 10)
+		slot[--i] = (char)('0' + pid % 10);
+}
+
 static _Noreturn void child_main(const struct spawn *spawn, int error_fd)
 {
+	/* First, while the fds have the numbers they had. */
+	if (child_join(spawn) < 0)
+		child_give_up(error_fd, STAGE_LIMITS);
 	if (child_fds(spawn, &error_fd) < 0)
 		child_give_up(error_fd, STAGE_FDS);
 	if (spawn->place != SPAWN_CHILD && setsid() < 0)
@@ -141,13 +161,15 @@ static _Noreturn void child_main(const struct spawn *spawn, int error_fd)
 	}
 	/* Limits may need the rights that the next step gives away. */
 	if (child_limit(RLIMIT_AS, spawn->memory_bytes) < 0 ||
-		child_limit(RLIMIT_NOFILE, spawn->open_files) < 0)
+		child_limit(RLIMIT_NOFILE, spawn->open_files) < 0 ||
+		child_limit(RLIMIT_NPROC, spawn->processes) < 0)
 		child_give_up(error_fd, STAGE_LIMITS);
 	if (child_user(spawn->user) < 0 || (spawn->privileges == SPAWN_NO_NEW_PRIVILEGES &&
 						   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0))
 		child_give_up(error_fd, STAGE_USER);
 	if (spawn->cwd && chdir(spawn->cwd) < 0)
 		child_give_up(error_fd, STAGE_CWD);
+	child_pid(spawn->pid_slot);
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -155,10 +177,20 @@ static _Noreturn void child_main(const struct spawn *spawn, int error_fd)
 	child_give_up(error_fd, STAGE_EXEC);
 }
 
+/* The host's trouble, whatever the program is like. */
+static bool is_hosts(int errnum)
+{
+	return errnum == EIO || errnum == EMFILE || errnum == ENFILE || errnum == ENOMEM ||
+	       errnum == EAGAIN || errnum == ENOSPC || errnum == EINTR;
+}
+
 static int explain(const struct spawn *spawn, const struct failure *failure, struct err *err)
 {
 	const char *name = spawn->argv[0];
 	int errnum = failure->errnum;
+	if (is_hosts(errnum) && failure->stage < STAGE_COUNT)
+		return err_errno(err, ERR_INTERNAL, errnum, "cannot start '%s': cannot %s", name,
+			stage_names[failure->stage]);
 	switch (failure->stage) {
 	case STAGE_EXEC:
 		err_errno(err, ERR_FAILED, errnum, "cannot execute '%s'", name);

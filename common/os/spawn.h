@@ -32,7 +32,9 @@ struct spawn_fd {
 	int from; /* stays the caller's */
 	int to;
 };
-enum { SPAWN_FDS_MAX = 8 };
+enum { SPAWN_FDS_MAX = 24 };
+
+enum { SPAWN_PID_DIGITS = 10 };
 
 enum spawn_place {
 	SPAWN_CHILD,    /* in our session and process group */
@@ -47,8 +49,11 @@ enum spawn_privileges {
 struct spawn {
 	const char *program; /* a path; not searched (spawn_find) */
 	const char *const *argv;
-	const char *const *env;     /* NULL: ours */
-	const char *cwd;            /* NULL: ours */
+	const char *const *env; /* NULL: ours */
+	const char *cwd;        /* NULL: ours */
+	/* Where in `env` the program's own pid belongs, for SPAWN_PID_DIGITS digits; NULL: nowhere.
+	 * Written in the child only. */
+	char *pid_slot;
 	const struct spawn_fd *fds; /* `to` below 64, each once */
 	size_t fd_count;
 	const struct spawn_user *user; /* NULL: stay who we are */
@@ -56,6 +61,9 @@ struct spawn {
 	enum spawn_privileges privileges;
 	uint64_t memory_bytes; /* RLIMIT_AS; 0: inherited */
 	uint64_t open_files;   /* RLIMIT_NOFILE; 0: inherited */
+	uint64_t processes;    /* RLIMIT_NPROC; 0: inherited */
+	const int *join;       /* cgroup.procs files, open for writing: the groups it joins */
+	size_t join_count;
 };
 
 struct spawned {

@@ -31,7 +31,9 @@ const char *arena_path(struct manifest_arena *arena, const char *path, size_t le
 {
 	struct arena_chunk *chunk = arena->chunks;
 	if (!chunk || chunk->used + len + 1 > CHUNK_SIZE) {
-		chunk = xmalloc(sizeof(*chunk));
+		chunk = malloc(sizeof(*chunk));
+		if (!chunk)
+			return NULL;
 		chunk->next = arena->chunks;
 		chunk->used = 0;
 		arena->chunks = chunk;

@@ -11,7 +11,8 @@ struct manifest_arena {
 
 struct manifest_arena *arena_new(void);
 void arena_free(struct manifest_arena *arena);
-/* A NUL-terminated copy that lives as long as the arena. */
+/* A NUL-terminated copy that lives as long as the arena; NULL when memory is out, for how many
+ * there are is a peer's choice. */
 const char *arena_path(struct manifest_arena *arena, const char *path, size_t len);
 
 /* The invariants between entries: strictly ascending, no path a directory of another. */

@@ -4,6 +4,7 @@
 #include "common/release/bundle_format.h"
 
 #include <errno.h>
+#include <zstd_errors.h>
 
 enum { PIECE_SIZE = 128 * 1024 };
 
@@ -26,6 +27,12 @@ static int corrupt(struct err *err, const char *what)
 {
 	err_set(err, ERR_CORRUPT, "the bundle does not verify: %s", what);
 	return err_hint(err, "Deploy again: it is then sent anew.");
+}
+
+/* Not the bundle's fault: to send it anew would change nothing. */
+static int no_memory(struct err *err)
+{
+	return err_set(err, ERR_LIMIT, "no memory to read the bundle");
 }
 
 static off_t position(const struct bundle *b)
@@ -70,12 +77,16 @@ static int read_exact(struct bundle *b, uint8_t *p, size_t len, struct err *err)
 	return 0;
 }
 
-static void begin_frame(struct bundle *b, struct bytes prefix)
+/* Only memory can be missing. */
+static int begin_frame(struct bundle *b, struct bytes prefix, struct err *err)
 {
 	ZSTD_DCtx_reset(b->dctx, ZSTD_reset_session_and_parameters);
-	ZSTD_DCtx_setParameter(b->dctx, ZSTD_d_windowLogMax, BUNDLE_WINDOW_LOG_MAX);
-	ZSTD_DCtx_refPrefix(b->dctx, prefix.data, prefix.len);
+	if (ZSTD_isError(
+		    ZSTD_DCtx_setParameter(b->dctx, ZSTD_d_windowLogMax, BUNDLE_WINDOW_LOG_MAX)) ||
+		ZSTD_isError(ZSTD_DCtx_refPrefix(b->dctx, prefix.data, prefix.len)))
+		return no_memory(err);
 	b->in_frame = true;
+	return 0;
 }
 
 /* Decompress up to len bytes of the frame into b->out; fewer only at the frame's end. */
@@ -86,6 +97,8 @@ static int inflate_some(struct bundle *b, size_t len, size_t *ret, struct err *e
 		ZSTD_inBuffer in = {b->in, b->in_len, b->in_pos};
 		size_t left = ZSTD_decompressStream(b->dctx, &out, &in);
 		b->in_pos = in.pos;
+		if (ZSTD_getErrorCode(left) == ZSTD_error_memory_allocation)
+			return no_memory(err);
 		if (ZSTD_isError(left))
 			return corrupt(err, ZSTD_getErrorName(left));
 		if (left == 0)
@@ -115,11 +128,14 @@ static int read_manifest(
 {
 	AUTO(buf) struct buf old = {0};
 	AUTO(buf) struct buf wire = {0};
-	if (b->base)
+	size_t old_size = b->base ? manifest_encoded_size(b->base) : 0;
+	if (old_size > 0 && old_size <= BUNDLE_PREFIX_MAX && size <= BUNDLE_PREFIX_MAX) {
+		if (buf_reserve_max(&old, old_size, old_size, err) < 0)
+			return -1;
 		manifest_encode(b->base, &old);
-	if (old.len > BUNDLE_PREFIX_MAX || size > BUNDLE_PREFIX_MAX)
-		buf_clear(&old);
-	begin_frame(b, buf_bytes(&old));
+	}
+	if (begin_frame(b, buf_bytes(&old), err) < 0)
+		return -1;
 	while (wire.len < size) {
 		size_t n = 0, want = size - wire.len < PIECE_SIZE ? size - wire.len : PIECE_SIZE;
 		if (inflate_some(b, want, &n, err) < 0 || buf_reserve_max(&wire, n, size, err) < 0)
@@ -164,14 +180,15 @@ int bundle_open(int fd, const struct manifest *base, const struct digest *target
 	b->fd = fd;
 	b->base = base;
 	b->dctx = ZSTD_createDCtx();
-	int rc = b->dctx ? read_head(b, target, err)
-			 : err_set(err, ERR_LIMIT, "no memory to read the bundle");
+	int rc = b->dctx ? read_head(b, target, err) : no_memory(err);
+	if (rc == 0) {
+		b->contents_at = position(b);
+		rc = changes_find(base, &b->target, &b->changes, err);
+	}
 	if (rc < 0) {
 		bundle_free(b);
 		return -1;
 	}
-	b->contents_at = position(b);
-	changes_find(base, &b->target, &b->changes);
 	*ret = b;
 	return 0;
 }
@@ -240,7 +257,8 @@ static int extract_whole(struct bundle *b, const struct manifest_change **next, 
 	size_t count = get_u32(head);
 	if (count == 0 || count > carried_left)
 		return corrupt(err, "a group has an impossible count");
-	begin_frame(b, (struct bytes){0});
+	if (begin_frame(b, (struct bytes){0}, err) < 0)
+		return -1;
 	for (size_t i = 0; i < count; (*next)++) {
 		if ((*next)->from != CHANGE_CARRIED)
 			continue;
@@ -287,8 +305,8 @@ static int extract_patch(struct bundle *b, const struct manifest_change *change,
 		seek(b, end);
 		return 0;
 	}
-	begin_frame(b, buf_bytes(&prefix));
-	if (extract_content(b, change->new_, sink, err) < 0 || end_frame(b, err) < 0)
+	if (begin_frame(b, buf_bytes(&prefix), err) < 0 ||
+		extract_content(b, change->new_, sink, err) < 0 || end_frame(b, err) < 0)
 		return -1;
 	return position(b) == end ? 0 : corrupt(err, "a difference has another size than it says");
 }

@@ -226,8 +226,8 @@ int bundle_write(const struct manifest *base, const struct manifest *target,
 	w.cctx = ZSTD_createCCtx();
 	if (!w.cctx)
 		return err_set(err, ERR_LIMIT, "no memory to compress the bundle");
-	changes_find(base, target, &changes);
-	if (write_head(&w, base, target, err) < 0 || write_contents(&w, &changes, err) < 0 ||
+	if (changes_find(base, target, &changes, err) < 0 ||
+		write_head(&w, base, target, err) < 0 || write_contents(&w, &changes, err) < 0 ||
 		flush(&w, err) < 0)
 		return -1;
 	*ret = (struct bundle_info){

@@ -6,9 +6,13 @@ static int collect(const struct manifest_entry *old, const struct manifest_entry
 {
 	struct changes *changes = user;
 	/* Powers of two: grown when the count reaches one. */
-	if ((changes->count & (changes->count - 1)) == 0)
-		changes->list = xrealloc(changes->list,
-			(changes->count ? changes->count * 2 : 1) * sizeof(*changes->list));
+	if ((changes->count & (changes->count - 1)) == 0) {
+		size_t cap = changes->count ? changes->count * 2 : 1;
+		struct manifest_change *list = realloc(changes->list, cap * sizeof(*changes->list));
+		if (!list)
+			return -1;
+		changes->list = list;
+	}
 	changes->list[changes->count++] = (struct manifest_change){
 		.old = old,
 		.new_ = new_,
@@ -87,12 +91,10 @@ static void find_in_target(const struct wanted *wanted)
 	}
 }
 
-void changes_find(const struct manifest *base, const struct manifest *target, struct changes *ret)
+/* `list` has room for all of them. */
+static void find_sources(
+	const struct manifest *base, struct changes *ret, struct manifest_change **list)
 {
-	*ret = (struct changes){0};
-	manifest_diff(base, target, collect, ret);
-	AUTO_FREE struct manifest_change **list =
-		xcalloc(ret->count ? ret->count : 1, sizeof(struct manifest_change *));
 	struct wanted wanted = {.list = list};
 	for (size_t i = 0; i < ret->count; i++)
 		if (is_file(ret->list[i].new_))
@@ -108,6 +110,23 @@ void changes_find(const struct manifest *base, const struct manifest *target, st
 		ret->carried++;
 		ret->carried_bytes += ret->list[i].new_->size;
 	}
+}
+
+int changes_find(const struct manifest *base, const struct manifest *target, struct changes *ret,
+	struct err *err)
+{
+	struct manifest_change **list = NULL;
+	*ret = (struct changes){0};
+	if (manifest_diff(base, target, collect, ret) == 0)
+		list = calloc(ret->count ? ret->count : 1, sizeof(struct manifest_change *));
+	if (!list) {
+		err_set(err, ERR_LIMIT, "no memory for more than %zu changed files", ret->count);
+		changes_release(ret);
+		return -1;
+	}
+	find_sources(base, ret, list);
+	free(list);
+	return 0;
 }
 
 void changes_release(struct changes *changes)

@@ -29,6 +29,7 @@ struct changes {
 	uint64_t carried_bytes; /* their sizes */
 };
 
-/* base NULL: everything is new. */
-void changes_find(const struct manifest *base, const struct manifest *target, struct changes *ret);
+/* base NULL: everything is new. ERR_LIMIT when there is no memory for so many changes. */
+int changes_find(const struct manifest *base, const struct manifest *target, struct changes *ret,
+	struct err *err);
 void changes_release(struct changes *changes);

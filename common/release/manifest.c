@@ -17,6 +17,20 @@ static bool mode_is_known(enum manifest_mode mode)
 	return mode == MANIFEST_FILE || mode == MANIFEST_EXEC || mode == MANIFEST_LINK;
 }
 
+/* For one more entry. */
+static int make_room(struct manifest *m)
+{
+	if (m->count < m->arena->entries_cap)
+		return 0;
+	size_t cap = m->count ? m->count * 2 : 64;
+	struct manifest_entry *entries = realloc(m->entries, cap * sizeof(*entries));
+	if (!entries)
+		return -1;
+	m->entries = entries;
+	m->arena->entries_cap = cap;
+	return 0;
+}
+
 int manifest_add(struct manifest *m, const char *path, size_t path_len, enum manifest_mode mode,
 	uint64_t size, const struct digest *digest, struct err *err)
 {
@@ -27,16 +41,14 @@ int manifest_add(struct manifest *m, const char *path, size_t path_len, enum man
 	if (!m->arena)
 		m->arena = arena_new();
 	const char *copy = arena_path(m->arena, path, path_len);
+	if (!copy || make_room(m) < 0)
+		return err_set(err, ERR_LIMIT, "no memory for more than %zu files", m->count);
 	if (!mode_is_known(mode))
 		return entry_fault(copy, ERR_INVALID, "is no file, executable or link", err);
 	if (mode == MANIFEST_LINK && (size == 0 || size > MANIFEST_PATH_MAX))
 		return entry_fault(copy, ERR_INVALID, "is a link with no usable target", err);
 	if (size > INT64_MAX || m->bytes > INT64_MAX - size)
 		return entry_fault(copy, ERR_LIMIT, "is too large", err);
-	if (m->count == m->arena->entries_cap) {
-		m->arena->entries_cap = m->count ? m->count * 2 : 64;
-		m->entries = xrealloc(m->entries, m->arena->entries_cap * sizeof(*m->entries));
-	}
 	m->bytes += size;
 	m->entries[m->count++] = (struct manifest_entry){
 		.path = copy,

@@ -53,6 +53,8 @@ void manifest_release(struct manifest *m);
 /* The wire and disk form (specified in manifest_wire.c). The digest of a
  * manifest is the BLAKE2b-256 of this form. */
 void manifest_encode(const struct manifest *m, struct buf *out);
+/* How many bytes that is. */
+size_t manifest_encoded_size(const struct manifest *m);
 /* Foreign bytes: every invariant is checked, memory is bounded by the input's size. *ret is { 0 }
  * or an older manifest, which is released. ERR_INVALID names the path (escaped) and the rule. */
 int manifest_decode(struct bytes in, struct manifest *ret, struct err *err);

@@ -27,11 +27,17 @@ static uint8_t mode_to_wire(enum manifest_mode mode)
 	return mode == MANIFEST_FILE ? 0 : mode == MANIFEST_EXEC ? 1 : 2;
 }
 
-void manifest_encode(const struct manifest *m, struct buf *out)
+size_t manifest_encoded_size(const struct manifest *m)
 {
 	size_t size = HEADER_SIZE;
 	for (size_t i = 0; i < m->count; i++)
 		size += RECORD_SIZE + m->entries[i].path_len;
+	return size;
+}
+
+void manifest_encode(const struct manifest *m, struct buf *out)
+{
+	size_t size = manifest_encoded_size(m);
 	uint8_t *p = buf_reserve(out, size);
 	memcpy(p, magic, sizeof(magic));
 	put_u32(p + sizeof(magic), (uint32_t)m->count);

@@ -27,10 +27,14 @@ static const struct action_row {
 	[ACTION(WATCH)] = {"watch", BODY(watch), false},
 	[ACTION(LOGS)] = {"logs", BODY(logs), false},
 	[ACTION(MANIFEST)] = {"manifest", BODY(manifest), false},
+	[ACTION(RESOLVE)] = {"resolve", BODY(resolve), true},
+	[ACTION(PIN)] = {"pin", BODY(pin), true},
+	[ACTION(AUDIT)] = {"audit", 0, false},
+	[ACTION(DRIFT)] = {"drift", 0, false},
 };
 
-static const size_t bodies[] = {
-	BODY(prepare), BODY(rollback), BODY(abort), BODY(watch), BODY(logs), BODY(manifest)};
+static const size_t bodies[] = {BODY(prepare), BODY(rollback), BODY(abort), BODY(watch), BODY(logs),
+	BODY(manifest), BODY(resolve), BODY(pin)};
 
 static const struct action_row *action_row(Fairlead__V1__Action action)
 {

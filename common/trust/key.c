@@ -23,6 +23,7 @@ static const char *const contexts[] = {
 	[KEY_CONTEXT_LINK_INITIATOR] = "fairlead/link/initiator/v1",
 	[KEY_CONTEXT_LINK_RESPONDER] = "fairlead/link/responder/v1",
 	[KEY_CONTEXT_COMMAND] = "fairlead/command/v1",
+	[KEY_CONTEXT_RECEIPT] = "fairlead/receipt/v1",
 };
 static_assert(ARRAY_LEN(contexts) == KEY_CONTEXT_COUNT, "a context without a string");
 

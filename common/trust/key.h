@@ -39,6 +39,7 @@ enum key_context {
 	KEY_CONTEXT_LINK_INITIATOR, /* fairlead/link/initiator/v1 */
 	KEY_CONTEXT_LINK_RESPONDER, /* fairlead/link/responder/v1 */
 	KEY_CONTEXT_COMMAND,        /* fairlead/command/v1 */
+	KEY_CONTEXT_RECEIPT,        /* fairlead/receipt/v1 */
 	KEY_CONTEXT_COUNT
 };
 

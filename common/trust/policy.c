@@ -32,6 +32,11 @@ static const struct {
 	[FAIRLEAD__V1__ACTION__ACTION_WATCH] = {"watch", LOOK},
 	[FAIRLEAD__V1__ACTION__ACTION_LOGS] = {"logs", LOOK},
 	[FAIRLEAD__V1__ACTION__ACTION_MANIFEST] = {"manifest", LOOK},
+	[FAIRLEAD__V1__ACTION__ACTION_RESOLVE] = {"resolve",
+		POLICY_ROLE_DEPLOY | POLICY_ROLE_ROLLBACK},
+	[FAIRLEAD__V1__ACTION__ACTION_PIN] = {"pin", POLICY_ROLE_DEPLOY | POLICY_ROLE_ROLLBACK},
+	[FAIRLEAD__V1__ACTION__ACTION_AUDIT] = {"audit", LOOK},
+	[FAIRLEAD__V1__ACTION__ACTION_DRIFT] = {"drift", LOOK},
 };
 
 static const struct config_choice roles[] = {

@@ -29,6 +29,10 @@ static const struct {
 	[FAIRLEAD__V1__ACTION__ACTION_WATCH] = {"Watch", REPLY_STREAM},
 	[FAIRLEAD__V1__ACTION__ACTION_LOGS] = {"Logs", REPLY_STREAM},
 	[FAIRLEAD__V1__ACTION__ACTION_MANIFEST] = {"Manifest", REPLY_STREAM},
+	[FAIRLEAD__V1__ACTION__ACTION_RESOLVE] = {"Resolve", REPLY_ONE},
+	[FAIRLEAD__V1__ACTION__ACTION_PIN] = {"Pin", REPLY_ONE},
+	[FAIRLEAD__V1__ACTION__ACTION_AUDIT] = {"Audit", REPLY_STREAM},
+	[FAIRLEAD__V1__ACTION__ACTION_DRIFT] = {"Drift", REPLY_ONE},
 };
 
 struct agent_client {
@@ -82,6 +86,9 @@ static void link_closed(struct link *link, const struct err *err, void *user)
 	client->open = false;
 	struct err named = *err;
 	const struct fleet_host *host = client->setup.host;
+	/* Whoever cannot be spoken with is not reached; it may be a bad line, and come back. */
+	if (named.code == ERR_INVALID)
+		named.code = ERR_UNREACHABLE;
 	if (strstr(err->message, host->address))
 		err_wrap(&named, "host '%s'", host->name);
 	else
@@ -173,7 +180,9 @@ static void on_message(struct link_call *link_call, struct bytes message, void *
 	ProtobufCMessage *reply = NULL;
 	if (call->failure.code != ERR_NONE)
 		return;
-	call->messages++;
+	/* The caller is promised one reply where one belongs; on_ended tells of the others. */
+	if (call->messages++ > 0 && call->replies == REPLY_ONE)
+		return;
 	if (pb_unpack(call->reply, message, &reply, &call->failure) < 0)
 		return;
 	call->ops->message(call->user, reply);

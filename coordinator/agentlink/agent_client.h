@@ -22,9 +22,9 @@ struct agent_client_setup {
 
 struct agent_client_ops {
 	void (*opened)(void *user); /* calls may start */
-	/* Never opened, or broken: ERR_UNREACHABLE, ERR_AUTH (not the pinned key, or this signer is
-	 * not admitted), ERR_INVALID. Calls under way have ended before. agent_client_redial may
-	 * be used from here on. */
+	/* Never opened, or broken: ERR_UNREACHABLE (also by who breaks the protocol), ERR_AUTH (not
+	 * the pinned key, or this signer is not admitted), ERR_LIMIT (the host is full). Calls
+	 * under way have ended before. agent_client_redial may be used from here on. */
 	void (*closed)(void *user, const struct err *err);
 };
 

@@ -2,6 +2,7 @@
 #include "coordinator/cli/actor.h"
 #include "coordinator/cli/member_report.h"
 #include "coordinator/cli/planning.h"
+#include "coordinator/cli/takeover_run.h"
 #include "coordinator/rollout/deployment.h"
 #include "coordinator/rollout/label.h"
 
@@ -73,6 +74,7 @@ static int deploy(const struct options *options, const struct planning *planning
 	const struct context *context = &planning->context;
 	const struct plan *plan = &planning->planned.plan;
 	AUTO_FREE char *actor = actor_name(options->actor);
+	AUTO_FREE char *folder = options->from ? realpath(options->from, NULL) : NULL;
 	AUTO_FREE struct deployment_host *targets =
 		xcalloc(hosts_count(context->hosts) + 1, sizeof(*targets));
 	struct report *report = member_report_new(options, context->hosts);
@@ -84,6 +86,10 @@ static int deploy(const struct options *options, const struct planning *planning
 		.bundles = &bundles,
 		.class_name = plan_class_name(plan_class(plan)),
 		.actor = actor,
+		.folder = folder,
+		.forced = options->type,
+		.stay = options->detach ? DEPLOYMENT_DETACH : DEPLOYMENT_STAY,
+		.interrupts = interrupts_of(options),
 		.bad = options->retry_bad ? DEPLOYMENT_BAD_RETRIED : DEPLOYMENT_BAD_REFUSED,
 		.hosts = context->hosts,
 		.report = report,
@@ -97,6 +103,55 @@ static int deploy(const struct options *options, const struct planning *planning
 	bundles_release(&bundles);
 	report_free(report);
 	return status;
+}
+
+/* ---- the same again: the coordinator before has gone ---- */
+
+static bool is_same(const struct planning *planning, const struct member *member)
+{
+	const Fairlead__V1__DeploymentStatus *running =
+		member_app(member) ? member_app(member)->running : NULL;
+	const struct plan *plan = &planning->planned.plan;
+	const struct plan_host *host = plan_of(plan, member);
+	struct digest target = {0};
+	if (!running || !host)
+		return true;
+	return digest_from_bytes(running->to_manifest.data, running->to_manifest.len, &target) &&
+	       digest_equal(&target, &host->to) &&
+	       (!plan->forced[0] || running->class_ == host->change->class);
+}
+
+/* >0 TAKEOVER_NOTHING: nobody deploys here. ERR_LOCKED: somebody deploys something else. */
+static int find_same(const struct options *options, const struct planning *planning,
+	struct takeover *ret, struct err *err)
+{
+	const struct context *context = &planning->context;
+	if (context_check_unlocked(context, err) == 0)
+		return TAKEOVER_NOTHING;
+	for (size_t i = 0; i < hosts_count(context->hosts); i++)
+		if (!is_same(planning, hosts_member(context->hosts, i)))
+			return -1;
+	struct err locked = *err;
+	err_clear(err);
+	if (takeover_find_with(options, context, NULL, ret, err) == TAKEOVER_FOUND &&
+		takeover_is_running(ret))
+		return TAKEOVER_FOUND;
+	*err = locked;
+	return -1;
+}
+
+static int take_up(const struct options *options, const struct planning *planning,
+	struct takeover *takeover, struct err *err)
+{
+	const struct takeover_run run = {
+		.options = options,
+		.context = &planning->context,
+		.takeover = takeover,
+		.planned = &planning->planned,
+		.source = &planning->source,
+		.aim = DEPLOYMENT_FINISH,
+	};
+	return takeover_run(&run, err);
 }
 
 /* Every reachable host has the target and runs it. */
@@ -121,8 +176,10 @@ static int run(const struct options *options, struct err *err)
 		planning_print(&planning, options);
 		return 0;
 	}
-	if (context_check_unlocked(&planning.context, err) < 0)
-		return -1;
+	AUTO(takeover) struct takeover takeover = {0};
+	int rc = find_same(options, &planning, &takeover, err);
+	if (rc != TAKEOVER_NOTHING)
+		return rc < 0 ? -1 : take_up(options, &planning, &takeover, err);
 	if (plan_is_nothing(&planning.planned.plan))
 		return say_nothing(options, &planning);
 	return deploy(options, &planning, err);
@@ -140,6 +197,8 @@ static const struct option_row option_rows[] = {
 		"who asks (default $GITHUB_ACTOR, else user@host)"},
 	{"retry-bad", 0, OPTION_FLAG, NULL, FIELD(retry_bad),
 		"deploy a release although it failed before"},
+	{"detach", 0, OPTION_FLAG, NULL, FIELD(detach),
+		"leave once every host is switched; `fairlead resume` confirms"},
 	{"allow-dirty", 0, OPTION_FLAG, NULL, FIELD(allow_dirty),
 		"deploy HEAD although there are uncommitted changes; they stay here"},
 	{0},
@@ -155,8 +214,12 @@ const struct command command_deploy = {
 		"when all are prepared are they switched, and only when all are healthy are they "
 		"confirmed. If anything fails, every host goes back to its old release by "
 		"itself.\n\n"
-		"Ctrl-C aborts and brings the hosts back; a second one leaves at once, and the "
-		"hosts go on or back on their own.",
+		"Ctrl-C asks whether to abort, which brings every host back, or to detach, which "
+		"leaves the hosts to themselves; a second one aborts, a third one leaves at once. "
+		"Without a terminal, or with --yes, the first one aborts.\n\n"
+		"Should the coordinator die, the same command takes the deployment up where it is, "
+		"and "
+		"so does `fairlead resume`. What nobody confirms in time goes back by itself.",
 	.options = option_rows,
 	.run = run,
 };

@@ -107,7 +107,8 @@ static int pump(const struct context *context, const size_t *open, struct err *e
 		};
 		poll(fds, ARRAY_LEN(fds), link_loop_timeout_ms(loop));
 		link_loop_dispatch(loop);
-		interrupted = interrupt_take(&interrupt) > 0;
+		unsigned counts[INTERRUPT_KINDS];
+		interrupted = interrupt_take(&interrupt, counts) > 0;
 	}
 	interrupt_release(&interrupt);
 	return 0;

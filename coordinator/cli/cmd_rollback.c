@@ -3,6 +3,8 @@
 #include "coordinator/cli/actor.h"
 #include "coordinator/cli/context.h"
 #include "coordinator/cli/member_report.h"
+#include "coordinator/cli/release_choice.h"
+#include "coordinator/cli/takeover_run.h"
 #include "coordinator/rollout/deployment.h"
 #include "coordinator/rollout/label.h"
 
@@ -19,37 +21,6 @@ struct choices {
 	size_t count;
 	struct err err; /* the first that went wrong */
 };
-
-static bool matches(const Fairlead__V1__Release *release, const char *wanted)
-{
-	struct digest digest;
-	char hex[DIGEST_HEX_SIZE] = "";
-	if (digest_from_bytes(release->manifest.data, release->manifest.len, &digest))
-		digest_hex(&digest, hex);
-	return strncmp(hex, wanted, strlen(wanted)) == 0 ||
-	       strncmp(release->commit, wanted, strlen(wanted)) == 0;
-}
-
-static int choose_wanted(struct choice *choice, const char *wanted, struct err *err)
-{
-	const char *name = choice->member->host->name;
-	for (size_t i = 0; i < choice->list->n_releases; i++) {
-		const Fairlead__V1__Release *release = choice->list->releases[i];
-		if (!matches(release, wanted))
-			continue;
-		if (choice->target) {
-			err_set(err, ERR_USAGE, "'%s' is more than one release on host '%s'",
-				wanted, name);
-			return err_hint(err, "Write more digits; `fairlead releases` shows them.");
-		}
-		choice->target = release;
-	}
-	if (choice->target)
-		return 0;
-	err_set(err, ERR_NOT_FOUND, "host '%s' has not kept a release '%s'", name, wanted);
-	return err_hint(err, "`fairlead releases` shows those it has; `fairlead deploy --to REV` "
-			     "brings back any commit.");
-}
 
 /* Newest activation first: the one that ran before is the next that did not fail. */
 static int choose_before(struct choice *choice, struct err *err)
@@ -76,7 +47,9 @@ static int choose(struct choice *choice, const char *wanted, struct err *err)
 	if (!choice->current)
 		return err_set(err, ERR_NOT_FOUND, "nothing is deployed on host '%s'",
 			choice->member->host->name);
-	return wanted ? choose_wanted(choice, wanted, err) : choose_before(choice, err);
+	return wanted ? release_choose(choice->list, wanted, choice->member->host->name,
+				&choice->target, err)
+		      : choose_before(choice, err);
 }
 
 static void on_releases(
@@ -163,6 +136,7 @@ static int roll_back(const struct options *options, const struct context *contex
 		.kind = "rollback",
 		.config = &context->config,
 		.class_name = "ROLLBACK",
+		.interrupts = interrupts_of(options),
 		.actor = actor,
 		.hosts = context->hosts,
 		.report = report,

@@ -45,6 +45,8 @@ static void add_service(struct table *table, const struct member *member,
 	table_add(table, cells);
 	if (service->message[0])
 		table_note(table, service->message);
+	if (service->limits[0])
+		table_note(table, service->limits);
 }
 
 static void add_bare_host(
@@ -61,6 +63,10 @@ static void note_running(struct table *table, const Fairlead__V1__DeploymentStat
 	AUTO_FREE char *note = xasprintf(
 		"'%s' is deploying %s: %s", running->actor, to, report_state_name(running->state));
 	table_note(table, note);
+	if (!running->held_step[0] || !running->error)
+		return;
+	table_note(table, running->error->message);
+	table_note(table, running->error->hint);
 }
 
 static void note_failure(struct table *table, const Fairlead__V1__DeploymentStatus *last)
@@ -137,6 +143,7 @@ static cJSON *service_json(const Fairlead__V1__ServiceStatus *service)
 	cJSON_AddNumberToObject(object, "restarts", service->restarts);
 	add_digest(object, "release", &service->manifest);
 	json_add_text(object, "message", service->message);
+	json_add_text(object, "limits", service->limits);
 	return object;
 }
 
@@ -154,6 +161,8 @@ static cJSON *deployment_json(const Fairlead__V1__DeploymentStatus *status)
 	json_add_text(object, "commit_to", status->commit_to);
 	json_add_text(object, "actor", status->actor);
 	json_add_text(object, "error", status->error ? status->error->message : "");
+	json_add_text(object, "hint", status->error ? status->error->hint : "");
+	json_add_text(object, "held_step", status->held_step);
 	return object;
 }
 

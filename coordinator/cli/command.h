@@ -26,7 +26,9 @@ struct option_row {
 struct options {
 	const char *directory, *config, *fleet, *environment, *limit, *key, *ledger;
 	const char *to, *from, *type, *tail, *out, *count, *revision_from, *actor, *plan_file;
-	bool json, yes, verbose, quiet, dry_run, follow, force, allow_dirty, retry_bad, help;
+	const char *pin, *unpin, *resolve;
+	bool json, yes, verbose, quiet, dry_run, follow, force, allow_dirty, retry_bad, help, all;
+	bool detach;
 	bool version, man;
 	char **args; /* positional, argv compacted */
 	int arg_count;
@@ -49,7 +51,10 @@ extern const struct command *const commands[]; /* NULL-terminated, in the order 
 extern const struct option_row common_options[];
 
 /* One per cmd_<verb>.c; commands.c lists them. */
+extern const struct command command_abort;
+extern const struct command command_audit;
 extern const struct command command_deploy;
+extern const struct command command_drift;
 extern const struct command command_help;
 extern const struct command command_hosts;
 extern const struct command command_init;
@@ -58,6 +63,7 @@ extern const struct command command_key;
 extern const struct command command_logs;
 extern const struct command command_plan;
 extern const struct command command_releases;
+extern const struct command command_resume;
 extern const struct command command_rollback;
 extern const struct command command_status;
 extern const struct command command_validate;

@@ -98,6 +98,19 @@ int context_check_hosts(
 	return -1;
 }
 
+/* Its coordinator may have gone, and then nobody ends it but its deadlines. */
+static int hint_running(const Fairlead__V1__DeploymentStatus *running, struct err *err)
+{
+	char hex[33] = "";
+	if (running->deployment_id.len == 16)
+		sodium_bin2hex(hex, sizeof(hex), running->deployment_id.data, 16);
+	return err_hint(err,
+		"Wait until it has ended; `fairlead resume %.12s` takes it up if its coordinator "
+		"has "
+		"gone, `fairlead abort %.12s` ends it.",
+		hex, hex);
+}
+
 int context_check_unlocked(const struct context *context, struct err *err)
 {
 	for (size_t i = 0; i < hosts_count(context->hosts); i++) {
@@ -108,7 +121,7 @@ int context_check_unlocked(const struct context *context, struct err *err)
 		err_set(err, ERR_LOCKED, "host '%s': '%s' is deploying %s/%s (it is %s)",
 			member->host->name, app->running->actor, context->config.app,
 			context->config.environment, report_state_name(app->running->state));
-		return err_hint(err, "Wait until it has ended; `fairlead status` shows it.");
+		return hint_running(app->running, err);
 	}
 	return 0;
 }

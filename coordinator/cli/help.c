@@ -22,12 +22,15 @@ static const struct {
 	{"3", "another deployment holds the lock"},
 	{"4", "a host is unreachable or not ready; nothing was changed"},
 	{"5", "failed, and every host is back on its old release"},
-	{"6", "failed, and hosts are on different releases"},
+	{"6", "failed, and hosts are on different releases, or one could not be asked; or files "
+	      "drifted "
+	      "from their release"},
 	{"7", "a rollback failed"},
-	{"8", "a signature, key or permission was refused"},
+	{"8", "a signature, key or permission was refused; or evidence does not verify"},
 	{"9", "refused by a deployment window or a missing approval"},
 	{"10", "aborted on request"},
 	{"11", "done, but some hosts were skipped"},
+	{"12", "left on request while it ran; `fairlead resume` takes it up"},
 };
 
 /* Words of text from `column` on, later lines indented to `indent`; "\n\n" begins a paragraph. */

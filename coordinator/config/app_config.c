@@ -46,11 +46,11 @@ static const struct config_field releases_fields[] = {
 		.doc = "Releases that stay on a host, with the current one"},
 	{.key = "keep_failed",
 		.type = CONFIG_NUMBER,
-		CONFIG_MEMBER(struct app_file, keep_failed),
-		.min = 2,
-		.max = 2,
+		CONFIG_MEMBER(struct app_file, config.keep_failed),
+		.min = 1,
+		.max = 1000,
 		.preset = "2",
-		.doc = "Failed releases that stay for a look; other numbers come later"},
+		.doc = "Failed releases that stay for a look"},
 	{0},
 };
 
@@ -82,6 +82,20 @@ static const struct config_field shared_fields[] = {
 		CONFIG_MEMBER(struct app_file, config.shared_files),
 		.check = app_check_shared_path,
 		.doc = "Files"},
+	{0},
+};
+
+#define HOOKS(name, meaning)                                                                       \
+	{                                                                                          \
+		.key = #name, .type = CONFIG_CUSTOM, CONFIG_MEMBER(struct app_file, name),         \
+		.fields = app_hook_fields, .entry = "[]", .load = app_hooks_load, .doc = (meaning) \
+	}
+static const struct config_field hooks_fields[] = {
+	HOOKS(before, "Before the switch, in this order. One that fails, and nothing is switched"),
+	HOOKS(after, "When the new release is healthy, before it is kept. One that fails, and the "
+		     "host rolls back"),
+	HOOKS(on_failure, "When the activation has failed and the host is where it stays; they "
+			  "change nothing about that"),
 	{0},
 };
 
@@ -122,8 +136,8 @@ static const struct config_field strategy_fields[] = {
 		CONFIG_MEMBER(struct app_file, config.activate_timeout_ms),
 		.min = SECOND_MS,
 		.max = DAY_MS,
-		.doc = "From the switch to healthy. Left out: 10m, or twice what the slowest "
-		       "service may take if that is longer"},
+		.doc = "From activation to healthy. Left out: 10m, or twice what the slowest "
+		       "service may take if that is longer, and what the hooks may take"},
 	{.key = "lease",
 		.type = CONFIG_DURATION,
 		CONFIG_MEMBER(struct app_file, config.lease_ms),
@@ -146,7 +160,10 @@ static const struct config_field environment_fields[] = {
 		.doc = "Keys of services that differ; `env` is merged, everything else replaced"},
 	{.key = "strategy", .type = CONFIG_SECTION, .fields = strategy_fields, .doc = "As above"},
 	{.key = "migrations", .type = CONFIG_LATER, .doc = "Changes of a database"},
-	{.key = "hooks", .type = CONFIG_LATER, .doc = "Commands around a deployment"},
+	{.key = "hooks",
+		.type = CONFIG_SECTION,
+		.fields = hooks_fields,
+		.doc = "As above; each list that is written replaces the one above"},
 	{.key = "notify", .type = CONFIG_LATER, .doc = "Who hears of a deployment"},
 	{0},
 };
@@ -188,6 +205,11 @@ const struct config_field app_fields[] = {
 		.type = CONFIG_SECTION,
 		.fields = strategy_fields,
 		.doc = "How a deployment goes over the fleet"},
+	{.key = "hooks",
+		.type = CONFIG_SECTION,
+		.fields = hooks_fields,
+		.doc = "Programs of the release that run around its activation, on each host "
+		       "(docs/hooks.md). An entry is a command, a list of its words, or a mapping"},
 	{.key = "environments",
 		.type = CONFIG_CUSTOM,
 		CONFIG_MEMBER(struct app_file, environments),
@@ -197,7 +219,6 @@ const struct config_field app_fields[] = {
 		.doc = "What differs between environments; an entry may be empty. Left out: any "
 		       "name is accepted, `production` is meant"},
 	{.key = "migrations", .type = CONFIG_LATER, .doc = "Changes of a database"},
-	{.key = "hooks", .type = CONFIG_LATER, .doc = "Commands around a deployment"},
 	{.key = "notify", .type = CONFIG_LATER, .doc = "Who hears of a deployment"},
 	{0},
 };
@@ -205,6 +226,9 @@ const struct config_field app_fields[] = {
 static void app_file_release(struct app_file *file)
 {
 	app_service_files_release(&file->services);
+	app_hook_list_release(&file->before);
+	app_hook_list_release(&file->after);
+	app_hook_list_release(&file->on_failure);
 	config_release(app_fields, file);
 	app_config_release(&file->config);
 }
@@ -223,10 +247,13 @@ void app_config_release(struct app_config *config)
 		pb_free(&config->services[i].plan->base);
 	}
 	free(config->services);
+	for (size_t i = 0; i < config->hook_count; i++)
+		pb_free(&config->hooks[i]->base);
+	free(config->hooks);
 	*config = (struct app_config){0};
 }
 
-static void compile_services(struct app_file *file)
+static void compile_services(struct app_file *file, uint64_t hooks_ms)
 {
 	const struct app_service_files *from = &file->services;
 	struct app_config *config = &file->config;
@@ -245,9 +272,23 @@ static void compile_services(struct app_file *file)
 		};
 	}
 	if (config->activate_timeout_ms == 0)
-		config->activate_timeout_ms = 2 * patience_ms > UINT64_C(10) * MINUTE_MS
-						      ? 2 * patience_ms
-						      : UINT64_C(10) * MINUTE_MS;
+		config->activate_timeout_ms =
+			hooks_ms + (2 * patience_ms > UINT64_C(10) * MINUTE_MS
+						   ? 2 * patience_ms
+						   : UINT64_C(10) * MINUTE_MS);
+}
+
+/* Returns the time that those on the way to healthy may take. */
+static uint64_t compile_hooks(struct app_file *file)
+{
+	struct app_config *config = &file->config;
+	uint64_t time_ms = app_hook_list_move(&file->before, FAIRLEAD__V1__HOOK_PHASE__HOOK_BEFORE,
+		&config->hooks, &config->hook_count);
+	time_ms += app_hook_list_move(&file->after, FAIRLEAD__V1__HOOK_PHASE__HOOK_AFTER,
+		&config->hooks, &config->hook_count);
+	config->failure_hooks_ms = app_hook_list_move(&file->on_failure,
+		FAIRLEAD__V1__HOOK_PHASE__HOOK_ON_FAILURE, &config->hooks, &config->hook_count);
+	return time_ms;
 }
 
 /* The whole file with the section of one environment (NULL: none) over it. */
@@ -264,7 +305,7 @@ static int compile(const struct yaml_node *root, const struct yaml_node *overlay
 	if (file->rules && app_rules_load(file->rules, &file->services, &file->config.rules,
 				   &file->config.rule_count, err) < 0)
 		return -1;
-	compile_services(file);
+	compile_services(file, compile_hooks(file));
 	return 0;
 }
 

@@ -39,13 +39,17 @@ struct app_config {
 	char *path; /* as named in messages */
 	char *app;
 	char *environment; /* the one chosen */
-	unsigned keep_releases;
+	unsigned keep_releases, keep_failed;
 	struct app_rule *rules;
 	size_t rule_count;
 	bool builtin_rules;
 	char **shared_dirs, **shared_files;
 	struct app_service *services;
 	size_t service_count;
+	/* What is sent, in order; as if unpacked, see app_service.plan. */
+	Fairlead__V1__Hook **hooks;
+	size_t hook_count;
+	uint64_t failure_hooks_ms; /* that those of on_failure may take on top of everything else */
 	enum app_strategy strategy;
 	unsigned max_failures;
 	enum app_unreachable unreachable;
@@ -57,7 +61,7 @@ struct app_config {
 
 /* environment NULL: the only one, or ERR_USAGE that lists them; without an `environments` section
  * every name is accepted and NULL means "production". ERR_CONFIG otherwise; what this version does
- * not have yet (compose, systemd, hooks, migrations …) is an error that says so, never ignored. */
+ * not have yet (compose, systemd, migrations …) is an error that says so, never ignored. */
 int app_config_load(
 	const char *path, const char *environment, struct app_config *ret, struct err *err);
 /* The same from memory; `name` stands for the file in messages and in `path`. */

@@ -5,21 +5,6 @@
 
 enum { HOUR_MS = 60 * 60 * 1000 };
 
-static const struct config_choice drivers[] = {
-	{"process", 0, CONFIG_CHOICE_NOW},
-	{"compose", 0, CONFIG_CHOICE_LATER},
-	{"systemd", 0, CONFIG_CHOICE_LATER},
-	{"command", 0, CONFIG_CHOICE_LATER},
-	{NULL, 0, CONFIG_CHOICE_NOW},
-};
-
-static const struct config_choice policies[] = {
-	{"no", 0, CONFIG_CHOICE_NOW},
-	{"on-failure", 1, CONFIG_CHOICE_NOW},
-	{"always", 2, CONFIG_CHOICE_NOW},
-	{NULL, 0, CONFIG_CHOICE_NOW},
-};
-
 static const struct config_choice signals[] = {
 	{"TERM", 0, CONFIG_CHOICE_NOW},
 	{"INT", 1, CONFIG_CHOICE_NOW},
@@ -35,45 +20,6 @@ static const struct config_choice restart_classes[] = {
 	{"APP_ONLY", FAIRLEAD__V1__ACTION_CLASS__APP_ONLY, CONFIG_CHOICE_NOW},
 	{"FULL_RESTART", FAIRLEAD__V1__ACTION_CLASS__FULL_RESTART, CONFIG_CHOICE_NOW},
 	{NULL, 0, CONFIG_CHOICE_NOW},
-};
-
-static const struct config_field restart_fields[] = {
-	{.key = "policy",
-		.type = CONFIG_CHOICE,
-		CONFIG_MEMBER(struct app_service_file, restart_policy),
-		.choices = policies,
-		.preset = "on-failure",
-		.doc = "When a process that ended is started again"},
-	{.key = "max_retries",
-		.type = CONFIG_NUMBER,
-		CONFIG_MEMBER(struct app_service_file, max_retries),
-		.max = 1000,
-		.preset = "3",
-		.doc = "So many times in a row, then it has failed"},
-	{.key = "backoff",
-		.type = CONFIG_DURATION,
-		CONFIG_MEMBER(struct app_service_file, backoff_ms),
-		.min = 1,
-		.max = UINT64_C(60) * 1000,
-		.preset = "1s",
-		.doc = "Wait before the first retry; doubles each time, up to 60s"},
-	{0},
-};
-
-static const struct config_field limits_fields[] = {
-	{.key = "memory",
-		.type = CONFIG_SIZE,
-		CONFIG_MEMBER(struct app_service_file, memory_bytes),
-		.min = 1 << 20,
-		.max = UINT64_C(1) << 50,
-		.doc = "Address space of each process. Left out: no limit"},
-	{.key = "open_files",
-		.type = CONFIG_NUMBER,
-		CONFIG_MEMBER(struct app_service_file, open_files),
-		.min = 16,
-		.max = 1 << 30,
-		.doc = "Open files of each process. Left out: as the agent"},
-	{0},
 };
 
 static const struct config_field stop_fields[] = {
@@ -97,17 +43,22 @@ const struct config_field app_service_fields[] = {
 		.type = CONFIG_CHOICE,
 		.need = CONFIG_REQUIRED,
 		CONFIG_MEMBER(struct app_service_file, driver),
-		.choices = drivers,
+		.choices = app_drivers,
 		.doc = "What runs the service"},
 	{.key = "command",
 		.type = CONFIG_LIST,
-		.need = CONFIG_REQUIRED,
 		CONFIG_MEMBER(struct app_service_file, command),
 		.min = 1,
 		.check = app_check_variables,
 		.write = "write for example [\"bin/web\", \"--port\", \"8080\"]",
-		.doc = "Program and arguments, no shell. The program is a path in the release, an "
-		       "absolute path, or found on PATH; `${NAME}` is a variable of the host"},
+		.doc = "Of driver `process`, required: program and arguments, no shell. The "
+		       "program is "
+		       "a path in the release, an absolute path, or found on PATH; `${NAME}` is a "
+		       "variable of the host"},
+	{.key = "commands",
+		.type = CONFIG_SECTION,
+		.fields = app_command_fields,
+		.doc = "Of driver `command`, required: your own scripts"},
 	{.key = "env",
 		.type = CONFIG_MAP,
 		CONFIG_MEMBER(struct app_service_file, env),
@@ -120,9 +71,24 @@ const struct config_field app_service_fields[] = {
 		.doc = "The user it runs as, where the agent is root. Left out: the agent's"},
 	{.key = "restart",
 		.type = CONFIG_SECTION,
-		.fields = restart_fields,
-		.doc = "When the process ends by itself"},
-	{.key = "limits", .type = CONFIG_SECTION, .fields = limits_fields, .doc = "Of resources"},
+		.fields = app_restart_fields,
+		.doc = "Of driver `process`: when the process ends by itself"},
+	{.key = "limits",
+		.type = CONFIG_SECTION,
+		.fields = app_limits_fields,
+		.doc = "Of driver `process`: of resources"},
+	{.key = "sockets",
+		.type = CONFIG_LIST,
+		CONFIG_MEMBER(struct app_service_file, sockets),
+		.check = app_check_socket,
+		.write = "write for example [\"127.0.0.1:8080\"]",
+		.doc = "Of driver `process`: addresses to listen at for it, as "
+		       "`[NAME=]ADDRESS:PORT`; "
+		       "the open sockets are handed over (`LISTEN_FDS`), also across restarts"},
+	{.key = "log",
+		.type = CONFIG_SECTION,
+		.fields = app_log_fields,
+		.doc = "What the service writes to standard output and error"},
 	{.key = "hosts",
 		.type = CONFIG_TEXT,
 		CONFIG_MEMBER(struct app_service_file, hosts),
@@ -192,10 +158,7 @@ static int load_one(struct app_service_files *files, const struct yaml_node *nod
 	}
 	if (config_load(node, app_service_fields, service, mode, err) < 0)
 		return -1;
-	if (service->command[0][0] == '\0')
-		return yaml_error(node, err,
-			"the program in command is empty; write for example [\"bin/web\"]");
-	return 0;
+	return app_check_driver(service, node, err);
 }
 
 int app_services_load(
@@ -225,63 +188,14 @@ void app_service_files_release(struct app_service_files *files)
 	*files = (struct app_service_files){0};
 }
 
-static Fairlead__V1__RestartPolicy *compile_restart(const struct app_service_file *service)
-{
-	Fairlead__V1__RestartPolicy *restart = xmalloc(sizeof(*restart));
-	fairlead__v1__restart_policy__init(restart);
-	pb_set_str(&restart->policy, config_choice_name(policies, service->restart_policy));
-	restart->max_retries = service->max_retries;
-	restart->backoff_ms = service->backoff_ms;
-	return restart;
-}
-
-static Fairlead__V1__Limits *compile_limits(const struct app_service_file *service)
-{
-	Fairlead__V1__Limits *limits = xmalloc(sizeof(*limits));
-	fairlead__v1__limits__init(limits);
-	limits->memory_bytes = service->memory_bytes;
-	limits->open_files = service->open_files;
-	return limits;
-}
-
-static Fairlead__V1__EnvVar *compile_variable(const struct config_pair *pair)
-{
-	Fairlead__V1__EnvVar *variable = xmalloc(sizeof(*variable));
-	fairlead__v1__env_var__init(variable);
-	pb_set_str(&variable->name, pair->name);
-	pb_set_bytes(&variable->value, pair->value, strlen(pair->value));
-	return variable;
-}
-
-static Fairlead__V1__ProcessSpec *compile_process(const struct app_service_file *service)
-{
-	Fairlead__V1__ProcessSpec *process = xmalloc(sizeof(*process));
-	fairlead__v1__process_spec__init(process);
-	while (service->command[process->n_command])
-		process->n_command++;
-	process->command = xcalloc(process->n_command, sizeof(*process->command));
-	for (size_t i = 0; i < process->n_command; i++)
-		pb_set_bytes(
-			&process->command[i], service->command[i], strlen(service->command[i]));
-	process->n_env = service->env.count;
-	process->env =
-		process->n_env ? xcalloc(process->n_env, sizeof(Fairlead__V1__EnvVar *)) : NULL;
-	for (size_t i = 0; i < process->n_env; i++)
-		process->env[i] = compile_variable(&service->env.pairs[i]);
-	if (service->user)
-		pb_set_str(&process->user, service->user);
-	process->restart = compile_restart(service);
-	process->limits = compile_limits(service);
-	return process;
-}
-
 Fairlead__V1__ServicePlan *app_service_compile(const struct app_service_file *service)
 {
 	Fairlead__V1__ServicePlan *plan = xmalloc(sizeof(*plan));
 	fairlead__v1__service_plan__init(plan);
 	pb_set_str(&plan->name, service->name);
-	pb_set_str(&plan->driver, config_choice_name(drivers, service->driver));
-	plan->process = compile_process(service);
+	pb_set_str(&plan->driver, config_choice_name(app_drivers, service->driver));
+	plan->process = app_process_compile(service);
+	plan->command = app_command_compile(service);
 	plan->n_probes = service->health.count;
 	plan->probes =
 		plan->n_probes ? xcalloc(plan->n_probes, sizeof(Fairlead__V1__Probe *)) : NULL;

@@ -38,6 +38,25 @@ static const char *const migrations[] = {
 	" bytes INTEGER NOT NULL,"
 	" error TEXT NOT NULL,"
 	" PRIMARY KEY (deployment, position)) STRICT, WITHOUT ROWID;",
+	"CREATE TABLE receipts ("
+	" host_key BLOB NOT NULL,"
+	" app TEXT NOT NULL,"
+	" environment TEXT NOT NULL,"
+	" journal_number INTEGER NOT NULL,"
+	" host TEXT NOT NULL,"
+	" payload BLOB NOT NULL,"
+	" signature BLOB NOT NULL,"
+	" PRIMARY KEY (host_key, app, environment, journal_number)) STRICT, WITHOUT ROWID;",
+	/* What another coordinator needs to take a deployment up. */
+	"ALTER TABLE deployments ADD COLUMN folder TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE deployments ADD COLUMN forced TEXT NOT NULL DEFAULT '';"
+	"ALTER TABLE deployments ADD COLUMN retry_bad INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE deployment_progress ("
+	" deployment INTEGER NOT NULL REFERENCES deployments (number) ON DELETE CASCADE,"
+	" host TEXT NOT NULL,"
+	" showing INTEGER NOT NULL,"
+	" shown INTEGER NOT NULL,"
+	" PRIMARY KEY (deployment, host)) STRICT, WITHOUT ROWID;",
 };
 enum { SCHEMA_VERSION = ARRAY_LEN(migrations) };
 
@@ -95,6 +114,42 @@ int database_finish(sqlite3_stmt *statement)
 	} while (rc == SQLITE_ROW);
 	sqlite3_finalize(statement);
 	return rc;
+}
+
+const char *database_text(sqlite3_stmt *row, int column)
+{
+	const unsigned char *text = sqlite3_column_text(row, column);
+	return text ? (const char *)text : "";
+}
+
+uint64_t database_number(sqlite3_stmt *row, int column)
+{
+	sqlite3_int64 number = sqlite3_column_int64(row, column);
+	return number < 0 ? 0 : (uint64_t)number;
+}
+
+struct ledger_deployment database_deployment(sqlite3_stmt *row)
+{
+	return (struct ledger_deployment){
+		.id = database_text(row, 1),
+		.kind = database_text(row, 2),
+		.app = database_text(row, 3),
+		.environment = database_text(row, 4),
+		.class_name = database_text(row, 5),
+		.commit_from = database_text(row, 6),
+		.commit_to = database_text(row, 7),
+		.actor = database_text(row, 8),
+		.started_unix_ms = database_number(row, 9),
+		.ended_unix_ms = database_number(row, 10),
+		.outcome = database_text(row, 11),
+		.exit_status = sqlite3_column_int(row, 12),
+		.files_changed = (uint32_t)database_number(row, 13),
+		.bytes = database_number(row, 14),
+		.error = database_text(row, 15),
+		.folder = database_text(row, 16),
+		.forced = database_text(row, 17),
+		.retry_bad = sqlite3_column_int(row, 18),
+	};
 }
 
 void cleanup_statement(sqlite3_stmt **statement)

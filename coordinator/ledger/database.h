@@ -21,5 +21,19 @@ sqlite3_stmt *database_prepare(struct ledger *ledger, const char *sql, struct er
 /* Run to the end, finalize. Returns SQLite's result code, SQLITE_DONE when all went well. */
 int database_finish(sqlite3_stmt *statement);
 
+/* Columns of a row; text is borrowed until the next step. */
+const char *database_text(sqlite3_stmt *row, int column);
+uint64_t database_number(sqlite3_stmt *row, int column);
+/* The columns of a deployment behind its number, and a row of them. */
+#define DATABASE_DEPLOYMENT                                                                        \
+	"number, id, kind, app, environment, class, commit_from, commit_to, actor,"                \
+	" started_unix_ms, ended_unix_ms, outcome, exit_status, files_changed, bytes, error,"      \
+	" folder, forced, retry_bad"
+struct ledger_deployment database_deployment(sqlite3_stmt *row);
+
+/* progress.c: one row, within whatever transaction there is. */
+int database_set_progress(struct ledger *ledger, const char *id,
+	const struct ledger_progress *progress, struct err *err);
+
 void cleanup_statement(sqlite3_stmt **statement);
 #define AUTO_STATEMENT __attribute__((cleanup(cleanup_statement)))

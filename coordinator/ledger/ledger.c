@@ -57,14 +57,17 @@ static void bind_number(sqlite3_stmt *statement, int *at, uint64_t number)
 		statement, (*at)++, number > INT64_MAX ? INT64_MAX : (sqlite3_int64)number);
 }
 
-int ledger_begin(struct ledger *ledger, const struct ledger_deployment *d, struct err *err)
+static int insert_deployment(
+	struct ledger *ledger, const struct ledger_deployment *d, struct err *err)
 {
 	sqlite3_stmt *statement = database_prepare(ledger,
 		"INSERT INTO deployments (id, kind, app, environment, class, commit_from, "
 		"commit_to,"
 		" actor, started_unix_ms, ended_unix_ms, outcome, exit_status, files_changed, "
-		"bytes,"
-		" error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'running', 0, ?, ?, '')",
+		"folder, forced, bytes,"
+		" retry_bad, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 'running', 0, ?, ?, ?, "
+		"?, ?, "
+		"'')",
 		err);
 	if (!statement)
 		return -1;
@@ -75,7 +78,10 @@ int ledger_begin(struct ledger *ledger, const struct ledger_deployment *d, struc
 		bind_text(statement, &at, texts[i]);
 	bind_number(statement, &at, d->started_unix_ms);
 	bind_number(statement, &at, d->files_changed);
+	bind_text(statement, &at, d->folder);
+	bind_text(statement, &at, d->forced);
 	bind_number(statement, &at, d->bytes);
+	bind_number(statement, &at, (uint64_t)d->retry_bad);
 	int rc = database_finish(statement);
 	if (rc == SQLITE_DONE)
 		return 0;
@@ -83,6 +89,21 @@ int ledger_begin(struct ledger *ledger, const struct ledger_deployment *d, struc
 		return err_set(err, ERR_EXISTS, "ledger '%s': it has deployment %s already",
 			ledger->path, d->id);
 	return database_error(ledger, rc, "cannot record a deployment", err);
+}
+
+int ledger_begin(struct ledger *ledger, const struct ledger_deployment *deployment,
+	const struct ledger_progress *progress, size_t count, struct err *err)
+{
+	if (database_exec(ledger, "BEGIN IMMEDIATE", "cannot lock it", err) < 0)
+		return -1;
+	int rc = insert_deployment(ledger, deployment, err);
+	for (size_t i = 0; rc == 0 && i < count; i++)
+		rc = database_set_progress(ledger, deployment->id, &progress[i], err);
+	if (rc == 0)
+		rc = database_exec(ledger, "COMMIT", "cannot record a deployment", err);
+	if (rc < 0)
+		sqlite3_exec(ledger->db, "ROLLBACK", NULL, NULL, NULL);
+	return rc;
 }
 
 static int update_deployment(
@@ -153,18 +174,6 @@ int ledger_end(struct ledger *ledger, const struct ledger_deployment *deployment
 
 /* -- reading ------------------------------------------------------------------------------ */
 
-static const char *column_text(sqlite3_stmt *row, int column)
-{
-	const unsigned char *text = sqlite3_column_text(row, column);
-	return text ? (const char *)text : "";
-}
-
-static uint64_t column_number(sqlite3_stmt *row, int column)
-{
-	sqlite3_int64 number = sqlite3_column_int64(row, column);
-	return number < 0 ? 0 : (uint64_t)number;
-}
-
 /* The hosts of one deployment are many rows, so their strings are kept until all are read. */
 struct host_list {
 	struct ledger_host *hosts; /* strings borrowed from below */
@@ -185,7 +194,7 @@ static const char *keep_text(struct host_list *list, sqlite3_stmt *row, int colu
 {
 	list->strings =
 		xrealloc(list->strings, (list->string_count + 1) * sizeof(list->strings[0]));
-	return list->strings[list->string_count++] = xstrdup(column_text(row, column));
+	return list->strings[list->string_count++] = xstrdup(database_text(row, column));
 }
 
 static int read_hosts(
@@ -207,42 +216,18 @@ static int read_hosts(
 			.commit_from = keep_text(ret, row, 2),
 			.commit_to = keep_text(ret, row, 3),
 			.error = keep_text(ret, row, 4),
-			.duration_ms = column_number(row, 5),
-			.bytes = column_number(row, 6),
+			.duration_ms = database_number(row, 5),
+			.bytes = database_number(row, 6),
 		};
 	}
 	return rc == SQLITE_DONE ? 0 : database_error(ledger, rc, "cannot read hosts", err);
-}
-
-/* The columns as ledger_history selects them. */
-static struct ledger_deployment read_deployment(sqlite3_stmt *row)
-{
-	return (struct ledger_deployment){
-		.id = column_text(row, 1),
-		.kind = column_text(row, 2),
-		.app = column_text(row, 3),
-		.environment = column_text(row, 4),
-		.class_name = column_text(row, 5),
-		.commit_from = column_text(row, 6),
-		.commit_to = column_text(row, 7),
-		.actor = column_text(row, 8),
-		.started_unix_ms = column_number(row, 9),
-		.ended_unix_ms = column_number(row, 10),
-		.outcome = column_text(row, 11),
-		.exit_status = sqlite3_column_int(row, 12),
-		.files_changed = (uint32_t)column_number(row, 13),
-		.bytes = column_number(row, 14),
-		.error = column_text(row, 15),
-	};
 }
 
 static sqlite3_stmt *select_deployments(struct ledger *ledger, const char *app,
 	const char *environment, unsigned limit, struct err *err)
 {
 	sqlite3_stmt *row = database_prepare(ledger,
-		"SELECT number, id, kind, app, environment, class, commit_from, commit_to, actor,"
-		" started_unix_ms, ended_unix_ms, outcome, exit_status, files_changed, bytes, error"
-		" FROM deployments WHERE (?1 IS NULL OR app = ?1)"
+		"SELECT " DATABASE_DEPLOYMENT " FROM deployments WHERE (?1 IS NULL OR app = ?1)"
 		" AND (?2 IS NULL OR environment = ?2)"
 		" ORDER BY started_unix_ms DESC, number DESC LIMIT ?3",
 		err);
@@ -263,7 +248,7 @@ int ledger_history(struct ledger *ledger, const char *app, const char *environme
 	int rc;
 	while ((rc = sqlite3_step(row)) == SQLITE_ROW) {
 		AUTO(host_list) struct host_list hosts = {0};
-		struct ledger_deployment deployment = read_deployment(row);
+		struct ledger_deployment deployment = database_deployment(row);
 		if (read_hosts(ledger, sqlite3_column_int64(row, 0), &hosts, err) < 0)
 			return -1;
 		if (fn(user, &deployment, hosts.hosts, hosts.count) != 0)

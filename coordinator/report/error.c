@@ -42,6 +42,10 @@ static const char *const states[] = {
 	STATE(ROLLING_BACK) = "rolling_back",
 	STATE(ROLLED_BACK) = "rolled_back",
 	STATE(FAILED_SAFE) = "failed_safe",
+	STATE(ACTIVATING) = "activating",
+	STATE(SERVING) = "serving",
+	STATE(HELD_BEFORE) = "held_before",
+	STATE(HELD_AFTER) = "held_after",
 };
 
 const char *report_state_name(Fairlead__V1__State state)

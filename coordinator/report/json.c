@@ -33,12 +33,16 @@ static void json_phase(struct report *report, const struct report_host *host)
 	json_print_line(report->out, object);
 }
 
-static void json_event(
-	struct report *report, const struct report_host *host, const Fairlead__V1__Event *event)
+static void json_event(struct report *report, const struct report_host *host,
+	const Fairlead__V1__Event *event, enum report_seen seen)
 {
 	char time[TEXT_TIME_SIZE];
 	cJSON *object = begin("agent", host);
 	cJSON_AddNumberToObject(object, "number", (double)event->number);
+	if (event->missed)
+		cJSON_AddNumberToObject(object, "missed", (double)event->missed);
+	if (seen == REPORT_SEEN_PERHAPS)
+		cJSON_AddTrueToObject(object, "perhaps_shown_before");
 	cJSON_AddStringToObject(object, "agent_time", text_time(event->unix_ms, time));
 	cJSON_AddStringToObject(object, "state", report_state_name(event->state));
 	if (event->service && *event->service)

@@ -39,7 +39,7 @@ struct look {
 	/* It has all the bytes of its phase. */
 	void (*transferred)(struct report *report, const struct report_host *host);
 	void (*event)(struct report *report, const struct report_host *host,
-		const Fairlead__V1__Event *event);
+		const Fairlead__V1__Event *event, enum report_seen seen);
 	/* err is NULL when the host is well, diagnosis never. */
 	void (*host_end)(struct report *report, const struct report_host *host,
 		const struct err *err, const char *diagnosis);
@@ -57,8 +57,8 @@ extern const struct look look_json;
 uint64_t report_host_elapsed_ms(const struct report_host *host, uint64_t now_mono_ms);
 
 /* Shared by the looks for people (plain.c). */
-void print_event(
-	struct report *report, const struct report_host *host, const Fairlead__V1__Event *event);
+void print_event(struct report *report, const struct report_host *host,
+	const Fairlead__V1__Event *event, enum report_seen seen);
 /* The error, the hint and the diagnosis of a host, indented. */
 void print_failure(struct report *report, const struct report_host *host, const struct err *err,
 	const char *diagnosis);

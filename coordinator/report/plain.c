@@ -4,6 +4,8 @@
 #include "common/os/clock.h"
 #include "coordinator/report/look.h"
 
+#include <inttypes.h>
+
 static void begin_line(struct report *report, const struct report_host *host)
 {
 	fprintf(report->talk, "  %-*s  ", report->name_width, host->name);
@@ -32,13 +34,19 @@ static void plain_phase(struct report *report, const struct report_host *host)
 	fflush(report->talk);
 }
 
-void print_event(
-	struct report *report, const struct report_host *host, const Fairlead__V1__Event *event)
+void print_event(struct report *report, const struct report_host *host,
+	const Fairlead__V1__Event *event, enum report_seen seen)
 {
 	const char *service = event->service ? event->service : "";
 	const char *message = event->message ? event->message : "";
 	bool shown =
 		*service ? report->verbosity >= REPORT_NORMAL : report->verbosity >= REPORT_VERBOSE;
+	if (event->missed && report->verbosity >= REPORT_NORMAL) {
+		begin_line(report, host);
+		fprintf(report->talk, "(%" PRIu64 " events up to number %" PRIu64 " are missing)\n",
+			event->missed, event->number);
+		return;
+	}
 	if (!shown)
 		return;
 	begin_line(report, host);
@@ -47,7 +55,7 @@ void print_event(
 		fputs(": ", report->talk);
 	}
 	print_escaped(report->talk, *message ? message : report_state_name(event->state));
-	fputc('\n', report->talk);
+	fputs(seen == REPORT_SEEN_PERHAPS ? " (perhaps shown before)\n" : "\n", report->talk);
 	fflush(report->talk);
 }
 

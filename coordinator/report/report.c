@@ -96,10 +96,11 @@ void report_phase(
 		report->look->transferred(report, host);
 }
 
-void report_event(struct report *report, size_t index, const Fairlead__V1__Event *event)
+void report_event(struct report *report, size_t index, const Fairlead__V1__Event *event,
+	enum report_seen seen)
 {
 	if (report->look->event)
-		report->look->event(report, host_at(report, index), event);
+		report->look->event(report, host_at(report, index), event, seen);
 }
 
 void report_host_end(struct report *report, size_t index, const char *state,

@@ -25,8 +25,11 @@ void report_say(struct report *report, const char *fmt, ...) __attribute__((form
 /* Host `host` (an index) entered a phase, or moved on in it: bytes done of total, 0/0 for none. */
 void report_phase(
 	struct report *report, size_t host, const char *phase, uint64_t done, uint64_t total);
-/* An event from the agent: a line when verbose, the service lines always. */
-void report_event(struct report *report, size_t host, const Fairlead__V1__Event *event);
+/* An event from the agent: a line when verbose, the service lines and gaps always. SEEN_PERHAPS: a
+ * coordinator that died may have shown it; it is marked. */
+enum report_seen { REPORT_UNSEEN, REPORT_SEEN_PERHAPS };
+void report_event(struct report *report, size_t host, const Fairlead__V1__Event *event,
+	enum report_seen seen);
 /* The host is finished: its final state, and why if it failed (error, diagnosis: NULL or ""). */
 void report_host_end(struct report *report, size_t host, const char *state, const struct err *error,
 	const char *diagnosis);

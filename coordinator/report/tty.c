@@ -129,11 +129,11 @@ static void tty_phase(struct report *report, const struct report_host *host)
 	tty_tick(report);
 }
 
-static void tty_event(
-	struct report *report, const struct report_host *host, const Fairlead__V1__Event *event)
+static void tty_event(struct report *report, const struct report_host *host,
+	const Fairlead__V1__Event *event, enum report_seen seen)
 {
 	make_way(report);
-	print_event(report, host, event);
+	print_event(report, host, event, seen);
 	tty_tick(report);
 }
 

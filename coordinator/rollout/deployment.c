@@ -5,6 +5,7 @@
 #include "coordinator/rollout/background.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 enum { TICK_MS = 100 };
 
@@ -65,24 +66,6 @@ static void on_back(void *user, struct member *member)
 
 /* ---- the loop ---- */
 
-static void take_interrupts(struct deployment *d)
-{
-	unsigned count = interrupt_take(&d->interrupt);
-	if (count == 0)
-		return;
-	d->interrupts += count;
-	if (d->interrupts > 1) {
-		d->left = d->finished = true;
-		return;
-	}
-	if (rollout_interrupt(d->engine) == ROLLOUT_TAKEN)
-		report_say(d->setup->report,
-			"interrupted: bringing every host back (once more to leave at once)");
-	else
-		report_say(d->setup->report,
-			"too late to abort, the hosts are being confirmed (once more to leave)");
-}
-
 static void tick(struct deployment *d)
 {
 	uint64_t now = clock_mono_ms();
@@ -100,23 +83,51 @@ static int wait_ms(const struct deployment *d)
 	return due >= 0 && due < TICK_MS ? due : TICK_MS;
 }
 
-static void run(struct deployment *d)
+void deployment_turn(struct deployment *d)
 {
 	struct link_loop *loop = hosts_loop(d->setup->hosts);
+	struct pollfd fds[] = {
+		{.fd = link_loop_fd(loop), .events = POLLIN},
+		{.fd = d->interrupt.fd, .events = POLLIN},
+		{.fd = d->asking ? STDIN_FILENO : -1, .events = POLLIN},
+	};
+	poll(fds, ARRAY_LEN(fds), wait_ms(d));
+	link_loop_dispatch(loop);
+	deployment_show_news(d);
+	deployment_take_interrupts(d);
+	if (d->asking && (fds[2].revents & (POLLIN | POLLHUP | POLLERR)))
+		deployment_take_answer(d);
+	tick(d);
+}
+
+/* Has every host that goes on been heard to have switched? */
+static bool all_switched(const struct deployment *d)
+{
+	size_t switched = 0;
+	for (size_t i = 0; i < d->count; i++) {
+		const struct deployment_target *target = &d->targets[i];
+		if (target_is_over(target))
+			continue;
+		if (target->host_state < FAIRLEAD__V1__STATE__STATE_SWITCHED)
+			return false;
+		switched++;
+	}
+	return switched > 0;
+}
+
+static void run(struct deployment *d)
+{
 	for (;;) {
 		drain(d);
+		if (!d->finished && d->setup->stay == DEPLOYMENT_DETACH && all_switched(d)) {
+			d->left = LEFT_DETACHED;
+			d->finished = true;
+		}
 		if (d->finished)
 			return;
 		if (d->leader_spoke)
 			release_held(d);
-		struct pollfd fds[] = {
-			{.fd = link_loop_fd(loop), .events = POLLIN},
-			{.fd = d->interrupt.fd, .events = POLLIN},
-		};
-		poll(fds, ARRAY_LEN(fds), wait_ms(d));
-		link_loop_dispatch(loop);
-		take_interrupts(d);
-		tick(d);
+		deployment_turn(d);
 	}
 }
 
@@ -153,21 +164,32 @@ static size_t find_leader(const struct deployment *d)
 	return leader;
 }
 
+static void watch_all(struct deployment *d)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->targets[i].attachment == ATTACHED)
+			target_watch(&d->targets[i]);
+}
+
 static void begin(struct deployment *d)
 {
+	char hex[DEPLOYMENT_ID_HEX_SIZE];
 	hosts_on_lost(d->setup->hosts, on_lost, d);
 	hosts_on_back(d->setup->hosts, on_back, d);
 	for (size_t i = 0; i < d->count; i++)
 		target_begin(&d->targets[i]);
 	d->leader = find_leader(d);
+	/* Those who were asked by another coordinator are locked for it already. */
+	d->leader_spoke = d->setup->takeover != NULL;
+	report_say(d->setup->report, "deployment %.12s", deployment_id_hex(d->id, hex));
+	/* Before anything is asked: what is not remembered could not be taken up. */
+	deployment_remember_begin(d);
+	if (d->setup->aim == DEPLOYMENT_UNDO)
+		rollout_interrupt(d->engine);
 	rollout_start(d->engine);
 	/* Watched before they are asked, so that the leader's first word comes at once. */
-	for (size_t i = 0; i < d->count && rollout_outcome(d->engine) == ROLLOUT_RUNNING; i++)
-		if (d->targets[i].attachment == ATTACHED)
-			target_watch(&d->targets[i]);
-	drain(d);
-	/* Only now: the hosts are at work while the ledger writes. */
-	deployment_remember_begin(d);
+	if (d->setup->takeover || rollout_outcome(d->engine) == ROLLOUT_RUNNING)
+		watch_all(d);
 }
 
 static void deployment_init(struct deployment *d, const struct deployment_setup *setup)
@@ -182,8 +204,11 @@ static void deployment_init(struct deployment *d, const struct deployment_setup 
 	d->count = setup->count;
 	d->engine = rollout_new(&policy, setup->count);
 	d->targets = xcalloc(setup->count + 1, sizeof(*d->targets));
-	d->started_unix_ms = clock_unix_ms();
-	randombytes_buf(d->id, sizeof(d->id));
+	d->started_unix_ms = setup->takeover ? setup->takeover->started_unix_ms : clock_unix_ms();
+	if (setup->takeover)
+		memcpy(d->id, setup->takeover->id, sizeof(d->id));
+	else
+		randombytes_buf(d->id, sizeof(d->id));
 	for (size_t i = 0; i < d->count; i++)
 		target_init(&d->targets[i], d, &setup->targets[i], i);
 }
@@ -194,6 +219,7 @@ static void deployment_release(struct deployment *d)
 	hosts_on_back(d->setup->hosts, NULL, NULL);
 	for (size_t i = 0; i < d->count; i++)
 		target_release(&d->targets[i]);
+	deployment_drop_news(d);
 	free(d->targets);
 	rollout_free(d->engine);
 	ledger_free(d->ledger);
@@ -209,6 +235,8 @@ int deployment_run(const struct deployment_setup *setup, struct err *err)
 	if (status == 0) {
 		begin(&d);
 		run(&d);
+		if (d.left == LEFT_NOT)
+			deployment_read_back(&d);
 		status = deployment_conclude(&d);
 		interrupt_release(&d.interrupt);
 	}

@@ -6,10 +6,22 @@
 
 enum { QUESTION_DEADLINE_MS = 5000 };
 
+/* An id stands for one payload, so each attempt has an id of its own. */
+static bool next_attempt(struct deployment_target *target)
+{
+	if (target->attempt + 1 >= DEPLOYMENT_ATTEMPTS_MAX)
+		return false;
+	target->attempt++;
+	deployment_id_of_attempt(target->deployment->id, target->attempt, target->id);
+	err_clear(&target->err);
+	if (target->status)
+		pb_free(&TAKE(target->status)->base);
+	return true;
+}
+
 /* ---- everything instead of the difference ---- */
 
-/* The host's copy of an old file is damaged. An id stands for one payload, so this one gets an id
- * of its own. */
+/* The host's copy of an old file is damaged. */
 static bool send_whole(struct deployment_target *target)
 {
 	static const struct digest nothing = {0};
@@ -19,11 +31,22 @@ static bool send_whole(struct deployment_target *target)
 	if (bundles_get(d->setup->bundles, &nothing, &target->bundle, &target->err) < 0)
 		return false;
 	target->sent_whole = true;
-	randombytes_buf(target->id, sizeof(target->id));
+	if (!next_attempt(target))
+		return false;
 	report_say(d->setup->report,
 		"%s: an old file on the host is damaged, so the whole release is sent",
 		target->host->member->host->name);
-	err_clear(&target->err);
+	target_ask(target, ROLLOUT_PREPARE);
+	return true;
+}
+
+/* ---- an upload that broke off with the coordinator before ---- */
+
+bool target_send_again(struct deployment_target *target)
+{
+	if (!target->host->taken || !target->host->plan || target->err.code != ERR_UNREACHABLE ||
+		target_state(target) != ROLLOUT_PREPARING || !next_attempt(target))
+		return false;
 	target_ask(target, ROLLOUT_PREPARE);
 	return true;
 }

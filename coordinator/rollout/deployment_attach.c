@@ -37,27 +37,19 @@ void target_lost(struct deployment_target *target, const struct err *err)
 
 /* ---- how far is it? ---- */
 
-static const Fairlead__V1__DeploymentStatus *own_status(const struct deployment_target *target)
-{
-	const Fairlead__V1__AppStatus *app = target->app;
-	if (app->running && target_is_own(target, &app->running->deployment_id))
-		return app->running;
-	if (app->last && target_is_own(target, &app->last->deployment_id))
-		return app->last;
-	return NULL;
-}
-
-/* The host has the state in which `verb` makes sense, so the command was lost with the link. */
+/* The command was lost with the link, or its answer will be: a host that is at it answers the same
+ * command again. So there is always a call under way, and with it a deadline. What goes back has
+ * its own, and no ear for anything but an abort. */
 static bool wants_again(const struct deployment_target *target, Fairlead__V1__State state)
 {
 	if (!target->unanswered)
 		return false;
-	return target->verb != ROLLOUT_ACTIVATE || state == S(PREPARED);
+	return target->verb != ROLLOUT_ACTIVATE || state != S(ROLLING_BACK);
 }
 
 static void take_up(struct deployment_target *target)
 {
-	const Fairlead__V1__DeploymentStatus *status = own_status(target);
+	const Fairlead__V1__DeploymentStatus *status = target_own_status(target);
 	target->attachment = ATTACHED;
 	agent_client_set_last_sequence(target->host->member->client, target->app->last_sequence);
 	if (!status) {
@@ -110,7 +102,13 @@ void target_back(struct deployment_target *target)
 
 void target_tick(struct deployment_target *target, uint64_t now_ms)
 {
-	if (target->attachment != ATTACH_LOST || now_ms < target->next_try_ms)
+	if (now_ms < target->next_try_ms)
+		return;
+	if (target->attachment == ATTACHED && !target->watch && !target->reported) {
+		target->next_try_ms = now_ms + RETRY_MS;
+		target_watch(target);
+	}
+	if (target->attachment != ATTACH_LOST)
 		return;
 	struct agent_client *client = target->host->member->client;
 	if (now_ms >= target->give_up_ms) {

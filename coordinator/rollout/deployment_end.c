@@ -40,7 +40,8 @@ static void say_done(const struct deployment *d, struct buf *out)
 	const struct deployment_setup *setup = d->setup;
 	size_t done = count_in(d, ROLLOUT_COMMITTED);
 	AUTO_FREE char *from = label_of_all(setup->targets, setup->count);
-	AUTO_FREE char *to = label_short(label_first(setup->targets, setup->count)->commit_to);
+	const struct deployment_host *first = label_first(setup->targets, setup->count);
+	AUTO_FREE char *to = label_short(first ? first->commit_to : "");
 	buf_printf(out, "%s: %s → %s on %zu host%s", setup->class_name, from, to, done,
 		done == 1 ? "" : "s");
 	if (count_in(d, ROLLOUT_UNREACHED) == 0)
@@ -55,7 +56,7 @@ static void say_groups(const struct deployment *d, struct buf *out)
 	add_group(d, ROLLOUT_ROLLED_BACK, "rolled back", out);
 	add_group(d, ROLLOUT_ABORTED, "not changed", out);
 	add_group(d, ROLLOUT_UNREACHED, "unreachable, not changed", out);
-	add_group(d, ROLLOUT_LOST, "lost on the way, decides on its own", out);
+	add_group(d, ROLLOUT_LOST, "not known how it ended, it decides on its own", out);
 	add_group(d, ROLLOUT_FAILED_SAFE, "could not go back", out);
 }
 
@@ -63,8 +64,9 @@ static const struct {
 	const char *start; /* NULL: a line of its own */
 	const char *advice;
 } sayings[] = {
-	[ROLLOUT_RUNNING] = {"left at once: the hosts finish or go back on their own",
-		"see `fairlead status`"},
+	[ROLLOUT_RUNNING] =
+		{"left: the hosts go on alone, and what nobody confirms in time goes back",
+			"`fairlead resume` takes it up, `fairlead abort` ends it"},
 	[ROLLOUT_DONE] = {NULL, NULL},
 	[ROLLOUT_DONE_SKIPPED] = {NULL, "deploy again when they are back"},
 	[ROLLOUT_LOCKED] = {"nothing was changed, another deployment is running",
@@ -95,17 +97,44 @@ static void say(const struct deployment *d, enum rollout_outcome outcome, struct
 		buf_printf(out, "; %s", sayings[outcome].advice);
 }
 
+/* What was asked for was done, but for hosts that could not be told. */
+static int exit_status_of_undoing(const struct deployment *d, enum rollout_outcome outcome)
+{
+	for (size_t i = 0; i < d->count; i++)
+		if (d->targets[i].err.code == ERR_DENIED || d->targets[i].err.code == ERR_AUTH)
+			return rollout_outcome_exit_status(ROLLOUT_DENIED);
+	if (outcome != ROLLOUT_INTERRUPTED)
+		return rollout_outcome_exit_status(outcome);
+	return count_in(d, ROLLOUT_UNREACHED) ? rollout_outcome_exit_status(ROLLOUT_UNCHANGED) : 0;
+}
+
+static int exit_status_of(const struct deployment *d, enum rollout_outcome outcome)
+{
+	static const int left[] = {
+		[LEFT_AT_ONCE] = 10,
+		[LEFT_DETACHED] = DEPLOYMENT_EXIT_DETACHED,
+	};
+	if (d->left != LEFT_NOT)
+		return left[d->left];
+	if (d->setup->aim == DEPLOYMENT_UNDO)
+		return exit_status_of_undoing(d, outcome);
+	return rollout_outcome_exit_status(outcome);
+}
+
 int deployment_conclude(struct deployment *d)
 {
 	enum rollout_outcome outcome = rollout_outcome(d->engine);
-	int exit_status = d->left ? rollout_outcome_exit_status(ROLLOUT_INTERRUPTED)
-				  : rollout_outcome_exit_status(outcome);
+	if (d->left != LEFT_NOT)
+		outcome = ROLLOUT_RUNNING;
+	int exit_status = exit_status_of(d, outcome);
+	const char *name = d->left == LEFT_DETACHED ? "detached" : rollout_outcome_name(outcome);
 	AUTO(buf) struct buf line = {0};
+	deployment_show_news(d);
 	say(d, outcome, &line);
-	report_end(d->setup->report, rollout_outcome_name(outcome), exit_status,
-		clock_mono_ms() - d->setup->started_mono_ms, buf_str(&line));
+	report_end(d->setup->report, name, exit_status, clock_mono_ms() - d->setup->started_mono_ms,
+		buf_str(&line));
 	/* Left alone it goes on, so the ledger says that it runs. */
-	if (!d->left)
+	if (d->left == LEFT_NOT)
 		deployment_remember_end(d, outcome);
 	return exit_status;
 }

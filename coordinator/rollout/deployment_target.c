@@ -24,6 +24,21 @@ static const struct {
 	[S(FAILED_SAFE)] = {true, true, ROLLOUT_ON_FAILED_SAFE},
 };
 
+/* Events from the last one shown: here and now, or by the coordinator before. */
+static void init_events(struct deployment_target *target, const Fairlead__V1__AppStatus *app)
+{
+	const struct takeover_host *taken = target->host->taken;
+	target->last_event = target->told_by_event = app->last_event;
+	if (taken) {
+		target->last_event = taken->shown;
+		target->shown_before = taken->showing;
+	}
+	/* Its events were lost, numbers and all: what it has is new. */
+	if (target->last_event > app->last_event)
+		target->last_event = target->shown_before = 0;
+	target->shown = target->last_event;
+}
+
 void target_init(struct deployment_target *target, struct deployment *deployment,
 	const struct deployment_host *host, size_t index)
 {
@@ -31,11 +46,26 @@ void target_init(struct deployment_target *target, struct deployment *deployment
 		.deployment = deployment,
 		.host = host,
 		.index = index,
+		.attempt = host->taken ? host->taken->attempt : 0,
 	};
-	memcpy(target->id, deployment->id, sizeof(target->id));
+	deployment_id_of_attempt(deployment->id, target->attempt, target->id);
 	const Fairlead__V1__AppStatus *app = member_app(host->member);
 	if (app)
-		target->last_event = app->last_event;
+		init_events(target, app);
+}
+
+/* Where the coordinator before left it. What has ended is told when its events were. */
+static void adopt(struct deployment_target *target)
+{
+	const struct takeover_host *taken = target->host->taken;
+	target->err = taken->err;
+	if (taken->status && target_is_own(target, &taken->status->deployment_id)) {
+		target->status = PB_COPY(Fairlead__V1__DeploymentStatus, taken->status);
+		target->host_state = taken->status->state;
+		report_phase(target->deployment->setup->report, target->host->report_index,
+			report_state_name(target->host_state), 0, 0);
+	}
+	rollout_adopt(target->deployment->engine, target->index, taken->state, taken->err.code);
 }
 
 void target_begin(struct deployment_target *target)
@@ -47,7 +77,9 @@ void target_begin(struct deployment_target *target)
 	target->sent_before = agent_client_sent_bytes(member->client);
 	target->started_ms = clock_mono_ms();
 	member->user = target;
-	if (!ready)
+	if (target->host->taken)
+		adopt(target);
+	else if (!ready)
 		target_tell(target, ROLLOUT_ON_UNREACHABLE);
 }
 
@@ -92,21 +124,38 @@ static void speak(struct deployment_target *target)
 		target->deployment->leader_spoke = true;
 }
 
-void target_tell(struct deployment_target *target, enum rollout_event event)
+enum rollout_state target_state(const struct deployment_target *target)
+{
+	return rollout_host_state(target->deployment->engine, target->index);
+}
+
+bool target_is_over(const struct deployment_target *target)
+{
+	return is_final(target_state(target));
+}
+
+void target_report_end(struct deployment_target *target)
 {
 	struct deployment *d = target->deployment;
-	speak(target);
-	rollout_event(d->engine, target->index, event, target->err.code);
-	enum rollout_state state = rollout_host_state(d->engine, target->index);
-	if (!is_final(state) || target->reported)
+	if (target->reported)
 		return;
+	deployment_show_news(d);
 	target->reported = true;
 	target->ended_ms = clock_mono_ms();
 	const char *diagnosis = target->status ? target->status->diagnosis : "";
-	report_host_end(d->setup->report, target->host->report_index, rollout_state_name(state),
+	report_host_end(d->setup->report, target->host->report_index,
+		rollout_state_name(target_state(target)),
 		target->err.code != ERR_NONE ? &target->err : NULL, d->diagnosed ? "" : diagnosis);
 	/* The hosts of a bad release all say the same; one log excerpt is enough to read. */
 	d->diagnosed = d->diagnosed || diagnosis[0];
+}
+
+void target_tell(struct deployment_target *target, enum rollout_event event)
+{
+	speak(target);
+	rollout_event(target->deployment->engine, target->index, event, target->err.code);
+	if (target_is_over(target))
+		target_report_end(target);
 }
 
 static void take_error(
@@ -124,7 +173,7 @@ static void take_error(
 	err_hint(&target->err, "%s", detail->hint);
 }
 
-static void keep_status(
+void target_keep_status(
 	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
 {
 	if (target->status == status)
@@ -143,13 +192,30 @@ bool target_state_is_final(Fairlead__V1__State state)
 void target_take_status(
 	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
 {
-	keep_status(target, status);
+	target_keep_status(target, status);
 	take_error(target, status);
 	Fairlead__V1__State state = target->status->state;
+	target->host_state = state;
+	if (state == S(ABORTED) && target_send_again(target))
+		return;
+	if (state == S(HELD_BEFORE) || state == S(HELD_AFTER)) {
+		target_refused(target); /* it takes a decision, and nothing else */
+		return;
+	}
 	if ((size_t)state < ARRAY_LEN(meanings) && meanings[state].known) {
 		target->unanswered = false;
 		target_tell(target, meanings[state].event);
 	}
+}
+
+const Fairlead__V1__DeploymentStatus *target_own_status(const struct deployment_target *target)
+{
+	const Fairlead__V1__AppStatus *app = target->app;
+	if (app && app->running && target_is_own(target, &app->running->deployment_id))
+		return app->running;
+	if (app && app->last && target_is_own(target, &app->last->deployment_id))
+		return app->last;
+	return NULL;
 }
 
 bool target_is_own(const struct deployment_target *target, const ProtobufCBinaryData *id)
@@ -159,28 +225,44 @@ bool target_is_own(const struct deployment_target *target, const ProtobufCBinary
 
 /* ---- events ---- */
 
+/* A call under way has its own answer; without one the event is the answer. */
+static void take_answer(struct deployment_target *target, const Fairlead__V1__Event *event)
+{
+	if (target->call || target->reported)
+		return;
+	if (event->status) {
+		target_take_status(target, event->status);
+	} else if (event->state == S(HEALTHY) && target->verb == ROLLOUT_ACTIVATE) {
+		target->unanswered = false;
+		target_tell(target, ROLLOUT_ON_HEALTHY);
+	} else if (event->state == S(PREPARED) && target->host->taken) {
+		/* Asked by the coordinator before. */
+		target_tell(target, ROLLOUT_ON_PREPARED);
+	}
+}
+
 static void on_event(void *user, const ProtobufCMessage *message)
 {
 	struct deployment_target *target = user;
 	const Fairlead__V1__Event *event = (const void *)message;
-	struct report *report = target->deployment->setup->report;
-	if (event->number > target->last_event)
-		target->last_event = event->number;
-	if (!target_is_own(target, &event->deployment_id) || target->reported)
+	if (event->number <= target->last_event)
 		return;
-	speak(target);
-	report_phase(report, target->host->report_index, report_state_name(event->state),
-		event->done, event->total);
-	report_event(report, target->host->report_index, event);
-	/* A call under way has its own answer; without one the event is the answer. */
-	if (target->call)
+	target->last_event = event->number;
+	if (event->missed) {
+		target_news(target, event);
 		return;
-	if (event->status)
-		target_take_status(target, event->status);
-	else if (event->state == S(HEALTHY) && target->verb == ROLLOUT_ACTIVATE) {
-		target->unanswered = false;
-		target_tell(target, ROLLOUT_ON_HEALTHY);
 	}
+	if (deployment_id_attempt(target->deployment->id, &event->deployment_id) ==
+		DEPLOYMENT_ATTEMPTS_MAX)
+		return;
+	target_news(target, event);
+	/* Of an attempt that is over, or older than the status it was found with. */
+	if (!target_is_own(target, &event->deployment_id) ||
+		(target->host->taken && event->number <= target->told_by_event))
+		return;
+	target->host_state = event->state;
+	speak(target);
+	take_answer(target, event);
 }
 
 static void on_watch_ended(void *user, const struct err *err)
@@ -209,7 +291,7 @@ void target_watch(struct deployment_target *target)
 static void on_answer(void *user, const ProtobufCMessage *message)
 {
 	struct deployment_target *target = user;
-	keep_status(target, (const void *)message);
+	target_keep_status(target, (const void *)message);
 }
 
 static void on_upload(void *user, uint64_t done, uint64_t total)
@@ -225,22 +307,42 @@ void target_refused(struct deployment_target *target)
 	target_tell(target, ROLLOUT_ON_REFUSED);
 }
 
+/* A host answers when it is where the command leads, or has ended. Anything else would be waited
+ * for in vain. */
+static bool is_answer(const struct deployment_target *target, Fairlead__V1__State state)
+{
+	static const Fairlead__V1__State goals[] = {
+		[ROLLOUT_PREPARE] = S(PREPARED),
+		[ROLLOUT_ACTIVATE] = S(HEALTHY),
+		[ROLLOUT_CONFIRM] = S(COMMITTED),
+		[ROLLOUT_ABORT] = S(ABORTED),
+	};
+	return target_state_is_final(state) || state == goals[target->verb];
+}
+
 static void on_answered(void *user, const struct err *err)
 {
 	struct deployment_target *target = user;
+	struct err odd = ERR_INIT;
 	target->call = NULL;
-	if (err->code == ERR_NONE) {
+	if (err->code == ERR_NONE && is_answer(target, target->status->state)) {
 		target_take_status(target, target->status);
 		return;
+	}
+	if (err->code == ERR_NONE) {
+		err_set(&odd, ERR_INVALID, "host '%s' answers with the state '%s'",
+			target->host->member->host->name, report_state_name(target->status->state));
+		err = &odd;
 	}
 	if (err->code == ERR_UNREACHABLE) {
 		target_lost(target, err);
 		return;
 	}
 	target->err = *err;
-	if (target->verb == ROLLOUT_PREPARE && target_prepare_again(target))
-		return;
-	target_refused(target);
+	if (target->verb != ROLLOUT_PREPARE)
+		target_look(target);
+	else if (!target_prepare_again(target))
+		target_refused(target);
 }
 
 static const struct agent_call_ops answer_ops = {
@@ -308,7 +410,8 @@ static struct agent_call *ask_prepare(
 /* Activation and, if it fails, the way back: each within the host's own deadline. */
 static uint64_t activation_ms(const struct deployment_target *target)
 {
-	return 2 * target->deployment->setup->config->activate_timeout_ms + MARGIN_MS;
+	const struct app_config *config = target->deployment->setup->config;
+	return 2 * config->activate_timeout_ms + config->failure_hooks_ms + MARGIN_MS;
 }
 
 static struct agent_call *ask_activate(
@@ -329,8 +432,9 @@ static struct agent_call *ask_abort(
 	struct deployment_target *target, Fairlead__V1__Command *command)
 {
 	Fairlead__V1__Abort abort = FAIRLEAD__V1__ABORT__INIT;
-	abort.reason = pb_str(target->deployment->interrupts ? "interrupted by the operator"
-							     : "another host failed");
+	const struct deployment *d = target->deployment;
+	bool asked = d->aborted || d->setup->aim == DEPLOYMENT_UNDO;
+	abort.reason = pb_str(asked ? "on request" : "another host failed");
 	command->action = A(ABORT);
 	command->abort = &abort;
 	return call(target, command, activation_ms(target));
@@ -349,6 +453,7 @@ static const struct {
 void target_ask(struct deployment_target *target, enum rollout_verb verb)
 {
 	Fairlead__V1__Command command = FAIRLEAD__V1__COMMAND__INIT;
+	target->asked_again = target->asked_again && target->verb == verb;
 	target->verb = verb;
 	target->unanswered = true;
 	if (target->attachment != ATTACHED)

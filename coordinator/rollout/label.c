@@ -13,10 +13,15 @@ char *label_short(const char *label)
 	return xstrdup(label);
 }
 
+static bool is_asked(const struct deployment_host *target)
+{
+	return target->plan || target->rollback || (target->taken && target->taken->status);
+}
+
 const struct deployment_host *label_first(const struct deployment_host *targets, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (targets[i].plan || targets[i].rollback)
+		if (is_asked(&targets[i]))
 			return &targets[i];
 	return NULL;
 }
@@ -25,7 +30,7 @@ char *label_of_all(const struct deployment_host *targets, size_t count)
 {
 	const struct deployment_host *first = label_first(targets, count);
 	for (size_t i = 0; i < count; i++)
-		if ((targets[i].plan || targets[i].rollback) &&
+		if (is_asked(&targets[i]) &&
 			strcmp(targets[i].commit_from, first->commit_from) != 0)
 			return xstrdup("several releases");
 	return label_short(first ? first->commit_from : "");

@@ -59,7 +59,10 @@ void prepare_init(struct prepare *prepare, const struct plan *plan, const struct
 	prepare->shared_files = borrow_paths(config->shared_files, &message->n_shared_files);
 	message->shared_dirs = prepare->shared_dirs;
 	message->shared_files = prepare->shared_files;
+	message->hooks = config->hooks;
+	message->n_hooks = config->hook_count;
 	message->keep_releases = config->keep_releases;
+	message->keep_failed = config->keep_failed;
 	message->lease_ms = config->lease_ms;
 	message->activate_timeout_ms = config->activate_timeout_ms;
 }

@@ -37,7 +37,14 @@ struct rule {
 		EFFECT_FAILURE, ROLLOUT_##state                                                    \
 	}
 
-/* The final states have no cells: nothing is news to them. */
+/* What a host has come to by another coordinator of the same deployment: resumed while the first
+ * was still there. */
+#define BY_ANOTHER                                                                                 \
+	[ROLLOUT_ON_COMMITTED] = GO(COMMITTED), [ROLLOUT_ON_ROLLED_BACK] = FAIL(ROLLED_BACK),      \
+	[ROLLOUT_ON_FAILED_SAFE] = FAIL(FAILED_SAFE)
+
+/* The final states have no cells: nothing is news to them. What is final on a host is news in every
+ * other state, or a coordinator would wait for it for ever. */
 static const struct rule rules[ROLLOUT_STATE_COUNT][ROLLOUT_EVENT_COUNT] = {
 	[ROLLOUT_WAITING] =
 		{
@@ -45,6 +52,7 @@ static const struct rule rules[ROLLOUT_STATE_COUNT][ROLLOUT_EVENT_COUNT] = {
 		},
 	[ROLLOUT_PREPARING] =
 		{
+			BY_ANOTHER,
 			[ROLLOUT_ON_PREPARED] = GO(PREPARED),
 			[ROLLOUT_ON_ABORTED] = FAIL(ABORTED),
 			[ROLLOUT_ON_REFUSED] = FAIL(ABORTED),
@@ -52,12 +60,14 @@ static const struct rule rules[ROLLOUT_STATE_COUNT][ROLLOUT_EVENT_COUNT] = {
 		},
 	[ROLLOUT_PREPARED] =
 		{
+			BY_ANOTHER,
 			[ROLLOUT_ON_ABORTED] = FAIL(ABORTED),
 			[ROLLOUT_ON_UNREACHABLE] = {EFFECT_UNREACHED, ROLLOUT_UNREACHED},
 		},
 	[ROLLOUT_ACTIVATING] =
 		{
 			[ROLLOUT_ON_HEALTHY] = GO(HEALTHY),
+			[ROLLOUT_ON_COMMITTED] = GO(COMMITTED),
 			[ROLLOUT_ON_ABORTED] = FAIL(ABORTED),
 			[ROLLOUT_ON_ROLLED_BACK] = FAIL(ROLLED_BACK),
 			[ROLLOUT_ON_FAILED_SAFE] = FAIL(FAILED_SAFE),
@@ -66,6 +76,8 @@ static const struct rule rules[ROLLOUT_STATE_COUNT][ROLLOUT_EVENT_COUNT] = {
 		},
 	[ROLLOUT_HEALTHY] =
 		{
+			[ROLLOUT_ON_COMMITTED] = GO(COMMITTED),
+			[ROLLOUT_ON_ABORTED] = FAIL(ABORTED),
 			[ROLLOUT_ON_ROLLED_BACK] = FAIL(ROLLED_BACK),
 			[ROLLOUT_ON_FAILED_SAFE] = FAIL(FAILED_SAFE),
 			[ROLLOUT_ON_UNREACHABLE] = FAIL(LOST),
@@ -73,6 +85,7 @@ static const struct rule rules[ROLLOUT_STATE_COUNT][ROLLOUT_EVENT_COUNT] = {
 	[ROLLOUT_CONFIRMING] =
 		{
 			[ROLLOUT_ON_COMMITTED] = GO(COMMITTED),
+			[ROLLOUT_ON_ABORTED] = FAIL(ABORTED),
 			[ROLLOUT_ON_ROLLED_BACK] = FAIL(ROLLED_BACK),
 			[ROLLOUT_ON_FAILED_SAFE] = FAIL(FAILED_SAFE),
 			[ROLLOUT_ON_REFUSED] = {EFFECT_FAILURE_ABORT, ROLLOUT_ROLLING_BACK},
@@ -81,6 +94,9 @@ static const struct rule rules[ROLLOUT_STATE_COUNT][ROLLOUT_EVENT_COUNT] = {
 	[ROLLOUT_ABORTING] =
 		{
 			[ROLLOUT_ON_ABORTED] = GO(ABORTED),
+			[ROLLOUT_ON_COMMITTED] = GO(COMMITTED),
+			[ROLLOUT_ON_ROLLED_BACK] = GO(ROLLED_BACK),
+			[ROLLOUT_ON_FAILED_SAFE] = GO(FAILED_SAFE),
 			/* Never activated, so its lease keeps the old release whatever it answers.
 			 */
 			[ROLLOUT_ON_REFUSED] = GO(ABORTED),
@@ -141,7 +157,8 @@ struct rollout {
 	enum err_code cause;   /* of the first failure */
 	enum err_code skipped; /* of the first host that was left out */
 	bool stop_unreached;   /* a host could not be reached, and the policy is to fail */
-	bool interrupted;
+	bool started, interrupted;
+	bool called_back; /* by another coordinator, before this one */
 	enum rollout_outcome outcome;
 	/* Actions to hand out. A host gets at most a prepare, an activate, a confirm and an
 	 * abort, the fleet one finish: so the room is known. */
@@ -216,7 +233,7 @@ static enum rollout_outcome judge(const struct rollout *r)
 		return ROLLOUT_MIXED;
 	if (committed)
 		return count_in(r, ROLLOUT_UNREACHED) ? ROLLOUT_DONE_SKIPPED : ROLLOUT_DONE;
-	if (r->interrupted)
+	if (r->interrupted || r->cause == ERR_CANCELLED)
 		return ROLLOUT_INTERRUPTED;
 	if (reverted)
 		return ROLLOUT_REVERTED;
@@ -234,7 +251,7 @@ static enum phase finish(struct rollout *r)
 
 static bool must_undo(const struct rollout *r)
 {
-	if (r->interrupted)
+	if (r->interrupted || r->called_back)
 		return true;
 	bool too_many = r->failures > r->policy.max_failures;
 	if (r->phase == PHASE_PREPARE)
@@ -262,25 +279,32 @@ static enum phase step_prepare(struct rollout *r)
 		return PHASE_PREPARE;
 	if (count_in(r, ROLLOUT_PREPARED) == 0)
 		return finish(r);
-	move_all(r, ROLLOUT_PREPARED, ROLLOUT_ACTIVATING, ROLLOUT_ACTIVATE);
 	return PHASE_ACTIVATE;
+}
+
+/* Those still to be activated, and those that are at it. More than none only on the way in, and
+ * where hosts were adopted. */
+static size_t activate_prepared(struct rollout *r)
+{
+	move_all(r, ROLLOUT_PREPARED, ROLLOUT_ACTIVATING, ROLLOUT_ACTIVATE);
+	return count_in(r, ROLLOUT_PREPARING) + count_in(r, ROLLOUT_ACTIVATING);
 }
 
 static enum phase step_activate(struct rollout *r)
 {
 	if (must_undo(r))
 		return undo(r);
-	if (count_in(r, ROLLOUT_ACTIVATING) + count_in(r, ROLLOUT_ROLLING_BACK))
+	if (activate_prepared(r) + count_in(r, ROLLOUT_ROLLING_BACK))
 		return PHASE_ACTIVATE;
-	if (count_in(r, ROLLOUT_HEALTHY) == 0)
-		return finish(r);
-	move_all(r, ROLLOUT_HEALTHY, ROLLOUT_CONFIRMING, ROLLOUT_CONFIRM);
-	return PHASE_CONFIRM;
+	return count_in(r, ROLLOUT_HEALTHY) ? PHASE_CONFIRM : finish(r);
 }
 
+/* A host is, or will be, on the new release for good: no way but forward leads to one release. */
 static enum phase step_confirm(struct rollout *r)
 {
-	if (count_in(r, ROLLOUT_CONFIRMING) + count_in(r, ROLLOUT_ROLLING_BACK))
+	size_t activating = activate_prepared(r);
+	move_all(r, ROLLOUT_HEALTHY, ROLLOUT_CONFIRMING, ROLLOUT_CONFIRM);
+	if (activating + count_in(r, ROLLOUT_CONFIRMING) + count_in(r, ROLLOUT_ROLLING_BACK))
 		return PHASE_CONFIRM;
 	return finish(r);
 }
@@ -315,18 +339,57 @@ static void settle(struct rollout *r)
 	}
 }
 
-void rollout_start(struct rollout *rollout)
-{
-	if (!must_undo(rollout))
-		move_all(rollout, ROLLOUT_WAITING, ROLLOUT_PREPARING, ROLLOUT_PREPARE);
-	settle(rollout);
-}
+/* ---- beginning, anew or where another coordinator left it ---- */
 
+/* The first cause, but being told to go back is only the cause when there is no other. */
 static void count_failure(struct rollout *r, enum err_code cause)
 {
 	r->failures++;
-	if (r->cause == ERR_NONE)
+	if (r->cause == ERR_NONE || (r->cause == ERR_CANCELLED && cause != ERR_NONE))
 		r->cause = cause;
+}
+
+static bool any_in(const struct rollout *r, const enum rollout_state *states, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (count_in(r, states[i]))
+			return true;
+	return false;
+}
+
+static enum phase phase_of_adopted(const struct rollout *r)
+{
+	static const enum rollout_state live[] = {ROLLOUT_ACTIVATING, ROLLOUT_HEALTHY,
+		ROLLOUT_ROLLING_BACK, ROLLOUT_ROLLED_BACK, ROLLOUT_FAILED_SAFE, ROLLOUT_LOST};
+	if (count_in(r, ROLLOUT_COMMITTED))
+		return PHASE_CONFIRM;
+	return any_in(r, live, ARRAY_LEN(live)) ? PHASE_ACTIVATE : PHASE_PREPARE;
+}
+
+/* Nobody was activated before all had prepared: this one was left out, and stays so. */
+static void leave_out_waiting(struct rollout *r)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->hosts[i] != ROLLOUT_WAITING)
+			continue;
+		r->hosts[i] = ROLLOUT_ABORTED;
+		count_failure(r, ERR_PREFLIGHT);
+	}
+}
+
+void rollout_start(struct rollout *rollout)
+{
+	rollout->started = true;
+	rollout->phase = phase_of_adopted(rollout);
+	if (rollout->phase != PHASE_PREPARE)
+		leave_out_waiting(rollout);
+	else if (!must_undo(rollout))
+		move_all(rollout, ROLLOUT_WAITING, ROLLOUT_PREPARING, ROLLOUT_PREPARE);
+	/* Asked again, so that their answer comes to this coordinator too. */
+	move_all(rollout, ROLLOUT_ROLLING_BACK, ROLLOUT_ROLLING_BACK, ROLLOUT_ABORT);
+	if (rollout->phase == PHASE_CONFIRM || !must_undo(rollout))
+		move_all(rollout, ROLLOUT_ACTIVATING, ROLLOUT_ACTIVATING, ROLLOUT_ACTIVATE);
+	settle(rollout);
 }
 
 static void count_unreached(struct rollout *r, enum err_code cause)
@@ -336,6 +399,34 @@ static void count_unreached(struct rollout *r, enum err_code cause)
 	if (*first == ERR_NONE)
 		*first = cause;
 	r->stop_unreached = r->stop_unreached || !skip;
+}
+
+void rollout_adopt(
+	struct rollout *rollout, size_t host, enum rollout_state state, enum err_code cause)
+{
+	static const bool failed[ROLLOUT_STATE_COUNT] = {
+		[ROLLOUT_ROLLING_BACK] = true,
+		[ROLLOUT_ABORTED] = true,
+		[ROLLOUT_ROLLED_BACK] = true,
+		[ROLLOUT_FAILED_SAFE] = true,
+		[ROLLOUT_LOST] = true,
+	};
+	assert(host < rollout->count && rollout->hosts[host] == ROLLOUT_WAITING);
+	rollout->hosts[host] = state;
+	/* Somebody was taking the fleet back; what was left behind must not be taken forward. */
+	if (failed[state] && cause == ERR_CANCELLED)
+		rollout->called_back = true;
+	if (failed[state])
+		count_failure(rollout, cause);
+	if (state == ROLLOUT_UNREACHED)
+		count_unreached(rollout, cause);
+}
+
+void rollout_correct(struct rollout *rollout, size_t host, enum rollout_state state)
+{
+	assert(host < rollout->count && rollout->phase == PHASE_OVER);
+	rollout->hosts[host] = state;
+	rollout->outcome = judge(rollout);
 }
 
 enum rollout_result rollout_event(
@@ -363,7 +454,8 @@ enum rollout_result rollout_interrupt(struct rollout *rollout)
 	if (rollout->phase == PHASE_CONFIRM || rollout->phase == PHASE_OVER)
 		return ROLLOUT_IGNORED;
 	rollout->interrupted = true;
-	settle(rollout);
+	if (rollout->started)
+		settle(rollout);
 	return ROLLOUT_TAKEN;
 }
 

@@ -86,13 +86,24 @@ struct rollout;
 struct rollout *rollout_new(const struct rollout_policy *policy, size_t host_count);
 void rollout_free(struct rollout *rollout); /* NULL is fine */
 
-/* Ask every host that is still waiting to prepare. ROLLOUT_ON_UNREACHABLE may come before. */
+/* Before rollout_start: the host is this far already, in a deployment that another coordinator
+ * began. What went wrong there counts as it would here, for `cause`. Any state but CONFIRMING and
+ * ABORTING, which only a command under way can be. */
+void rollout_adopt(
+	struct rollout *rollout, size_t host, enum rollout_state state, enum err_code cause);
+/* Ask every host that is still waiting to prepare; or go on where the adopted ones are: forward
+ * when one has committed, back when one was told to go back or too many have failed, else forward
+ * when all can. Hosts that are
+ * activating or going back are asked to once more. ROLLOUT_ON_UNREACHABLE may come before. */
 void rollout_start(struct rollout *rollout);
 /* Something happened on a host. `cause` is why it failed, ERR_NONE otherwise; the first cause
  * tells apart the outcomes in which nothing changed. Late and repeated news is ROLLOUT_IGNORED. */
 enum rollout_result rollout_event(
 	struct rollout *rollout, size_t host, enum rollout_event event, enum err_code cause);
-/* Abort on request. Too late once hosts are being confirmed: ROLLOUT_IGNORED, and they finish. */
+/* After ROLLOUT_FINISH: the host was asked, and this is its final state. Judges anew. */
+void rollout_correct(struct rollout *rollout, size_t host, enum rollout_state state);
+/* Abort on request; before rollout_start, what was adopted. Too late once hosts are being
+ * confirmed: ROLLOUT_IGNORED, and they finish. */
 enum rollout_result rollout_interrupt(struct rollout *rollout);
 /* >0: *ret is the next thing to do; 0: nothing until the next event. */
 int rollout_next(struct rollout *rollout, struct rollout_action *ret);

@@ -5,16 +5,23 @@ import os
 import stat
 import struct
 
+from wire import fields
+
 STATES = ("unspecified accepted fetched staged built backed_up prepared migrated switched restarted "
-          "healthy committed aborted rolling_back rolled_back failed_safe").split()
+          "healthy committed aborted rolling_back rolled_back failed_safe activating serving held_before "
+          "held_after").split()
 FINAL = {"committed", "aborted", "rolled_back", "failed_safe"}
 NEXT = {
     "accepted": {"fetched", "aborted"},
     "fetched": {"staged", "aborted"},
     "staged": {"prepared", "aborted"},
-    "prepared": {"switched", "aborted"},
+    "prepared": {"activating", "switched", "aborted"},
+    "activating": {"switched", "aborted", "held_before", "failed_safe"},
+    "held_before": {"activating", "aborted"},
     "switched": {"restarted", "rolling_back", "aborted", "failed_safe"},
-    "restarted": {"healthy", "rolling_back", "failed_safe"},
+    "restarted": {"serving", "healthy", "rolling_back", "failed_safe"},
+    "serving": {"healthy", "rolling_back", "held_after", "failed_safe"},
+    "held_after": {"serving", "rolling_back"},
     "healthy": {"committed", "rolling_back"},
     "rolling_back": {"rolled_back", "failed_safe"},
 }
@@ -24,37 +31,15 @@ def blake2b(data):
     return hashlib.blake2b(data, digest_size=32).digest()
 
 
-def fields(data):
-    """A protobuf message: {field: [value, …]}, values int or bytes."""
-    found, at = {}, 0
-
-    def varint():
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = data[at]
-            at += 1
-            value |= (byte & 0x7f) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-    while at < len(data):
-        key = varint()
-        value = varint()
-        if key & 7 == 2:
-            value, at = data[at:at + value], at + value
-        else:
-            assert key & 7 == 0, f"wire type {key & 7}"
-        found.setdefault(key >> 3, []).append(value)
-    return found
-
-
 class Record:
     """A JournalRecord of proto/fairlead/v1/record.proto."""
 
-    def __init__(self, payload):
+    def __init__(self, payload, number=0, head=bytes(32)):
         record = fields(payload)
-        self.id = record[2][0].hex()
+        self.number, self.head = number, head  # its own, and the digest of the record before
+        self.segment = fields(record[24][0]) if 24 in record else None
+        self.pin = fields(record[25][0]) if 25 in record else None
+        self.id = record.get(2, [b""])[0].hex()
         self.state = STATES[record.get(3, [0])[0]]
         self.step = record.get(4, [b""])[0].decode()
         self.accepted = fields(record[5][0]) if 5 in record else None
@@ -63,28 +48,114 @@ class Record:
         self.deadline = record.get(8, [0])[0]
         self.sequence = record.get(10, [0])[0]
 
+    @property
+    def receipt(self):
+        """The signed one: {1: payload, 2: signature}; None before the end."""
+        return fields(self.status[23][0]) if self.status and 23 in self.status else None
+
     def __repr__(self):
         step = f" ({self.step})" if self.step else ""
         return f"{self.id[:8]} {self.state}{step} sequence {self.sequence}"
 
 
-def read_journal(path):
-    """Every record; the last may be torn. The chain is checked."""
-    data = path.read_bytes() if path.exists() else b""
-    records, at, previous = [], 0, bytes(32)
-    while len(data) - at >= 56:
-        magic, length, number = struct.unpack_from("<IIQ", data, at)
-        total = 56 + length + 32
-        assert magic == 0x314a4c46, f"record {len(records) + 1} has no magic"
-        if at + total > len(data):
-            break
-        assert number == len(records) + 1 and data[at + 16:at + 48] == previous, "a broken chain"
-        assert data[at + 48:at + 56] == blake2b(data[at:at + 48])[:8], "a wrong head"
-        previous = data[at + total - 32:at + total]
-        assert previous == blake2b(data[at:at + total - 32]), "a wrong digest"
-        records.append(Record(data[at + 56:at + total - 32]))
-        at += total
-    return records
+def journal_files(path):
+    """The old ones, oldest first, and the newest; an interrupted turn has given that a second name."""
+    files = sorted(path.parent.glob(path.name + ".[0-9]*"))
+    if files and path.exists() and files[-1].samefile(path):
+        files.pop()
+    return files + [path]
+
+
+def read_files(path):
+    """The content of each file, all of one moment: the agent may turn a page while we read."""
+    while True:
+        files = journal_files(path)
+        try:
+            read = [file.read_bytes() for file in files if file.exists()]
+        except FileNotFoundError:
+            continue
+        if journal_files(path) == files:
+            return read
+
+
+class Journal:
+    """Every record of all its files, the last of which may be torn; the chain is checked, across files
+    too. What a file begins with is checked and left out, as are pins: the rest is the deployments.
+    What was read once is not read again."""
+
+    def __init__(self, path):
+        self.path = path
+        self.forget()
+
+    def forget(self):
+        self.known, self.found, self.previous = b"", [], bytes(32)
+        self.number = self.sequence = 0
+
+    def records(self):
+        starts, data = set(), b""
+        for content in read_files(self.path):
+            starts.add(len(data))
+            data += content
+        if not data.startswith(self.known):
+            self.forget()
+        at = len(self.known)
+        while len(data) - at >= 56:
+            magic, length = struct.unpack_from("<II", data, at)
+            total = 56 + length + 32
+            assert magic == 0x314a4c46, f"record {self.number + 1} has no magic"
+            if at + total > len(data):
+                break
+            self.take(data[at:at + total], at in starts)
+            at += total
+        self.known = data[:at]
+        return self.found
+
+    def take(self, record, first_of_file):
+        number, before = struct.unpack_from("<Q", record, 8)[0], record[16:48]
+        if self.number == 0:
+            self.number, self.previous = number - 1, before  # what came earlier is no longer kept
+            assert number > 1 or before == bytes(32), "the first record follows another"
+        assert number == self.number + 1 and before == self.previous, f"a broken chain at {number}"
+        assert record[48:56] == blake2b(record[:48])[:8], "a wrong head"
+        self.number, self.previous = number, record[-32:]
+        assert self.previous == blake2b(record[:-32]), "a wrong digest"
+        read = Record(record[56:-32], number, before)
+        assert (read.segment is not None) == (first_of_file and number > 1), f"a file begins wrongly at {number}"
+        if read.segment:
+            assert self.sequence in (0, read.segment.get(2, [0])[0]), "a new file forgets the sequence"
+        self.sequence = max(self.sequence, read.sequence)
+        if not read.segment and not read.pin:
+            self.found.append(read)
+
+
+RECEIPT_FIELDS = {2: "app", 3: "environment", 4: "deployment", 5: "outcome", 6: "from", 7: "to", 11: "code",
+                  12: "reason", 17: "journal_number", 18: "journal_head", 19: "number", 20: "previous"}
+
+
+def read_receipt(signed):
+    """A receipt by name; its signature is for `fairlead-agent audit` to judge."""
+    receipt = fields(signed[1][0])
+    return {name: receipt.get(field, [b""])[0] for field, name in RECEIPT_FIELDS.items()}
+
+
+def check_receipts(records):
+    """One for each end, in the very record of it, about it, and following the one before."""
+    number = previous = None
+    for record in records:
+        if not record.status:
+            assert record.state not in FINAL or record.step, f"{record} ends without its status"
+            continue
+        signed = record.receipt
+        assert signed and len(signed[2][0]) == 64, f"{record} has no receipt"
+        receipt = read_receipt(signed)
+        assert receipt["deployment"].hex() == record.id and STATES[receipt["outcome"]] == record.state
+        assert receipt["from"] == record.status.get(3, [b""])[0] and receipt["to"] == record.status[4][0]
+        assert (receipt["journal_number"] or 0) == record.number - 1 and receipt["journal_head"] == record.head, \
+            f"the receipt of {record} is about another journal"
+        if number is not None:
+            assert receipt["number"] == number + 1 and receipt["previous"] == previous, \
+                f"the receipt of {record} does not follow the one before"
+        number, previous = receipt["number"], blake2b(signed[1][0])
 
 
 def check_journal(records):
@@ -104,7 +175,8 @@ def check_journal(records):
             assert record.step, f"{record} was entered twice"
             continue
         assert state not in FINAL and record.state in NEXT[state], f"from {state} to {record}"
-        if record.state in ("switched", "committed"):
+        if record.state == "committed" or state in ("prepared", "held_before", "held_after") \
+                and record.state not in FINAL:
             assert record.sequence, f"{record} without a command"
         state = record.state
 

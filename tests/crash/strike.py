@@ -1,4 +1,4 @@
-"""The other side of interpose.c: how many durable acts there were, and at which one to strike."""
+"""The other side of crash.c: how many durable acts there were, and at which one to strike."""
 
 import mmap
 import struct
@@ -8,8 +8,10 @@ HOW = ("before", "after", "torn")
 
 
 class Strike:
-    def __init__(self, path, library):
-        self.path, self.library = path, library
+    """The tap of a CrashBed: `path` is the control file."""
+
+    def __init__(self, path, tools):
+        self.path, self.library = path, tools / "crash.so"
         with path.open("w+b") as file:
             file.truncate(HEAD + ACTS_MAX * ACT_SIZE)
             self.map = mmap.mmap(file.fileno(), 0)
@@ -26,6 +28,11 @@ class Strike:
     @property
     def count(self):
         return self.word(0)
+
+    @property
+    def is_full(self):
+        """The acts to come may have no room for their names."""
+        return self.count > ACTS_MAX * 3 // 4
 
     def reset(self):
         """Only while no agent runs, so that the names of the acts have room."""

@@ -1,87 +1,29 @@
 """The agent's core is killed at every durable act of a deployment; whatever it was doing, it ends
 on one whole release, says which, and takes the next deployment.
 
-A failure prints how to replay it:  /usr/bin/python3 -m pytest tests/crash --crash-replay 'update stays 7 after'
+A failure prints how to replay it:  /usr/bin/python3 -B -m pytest tests/crash --replay 'crash update stays 7 after'
 Times and ports differ from run to run, so an act's number may shift by one or two.
 """
 
-import itertools
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import functools
 
 import pytest
 
-from bed import SCENARIOS, Bed, Point, warm
+from crash import CrashBed, Point, new_bed
 from disk import check_journal
+from scenario import SCENARIOS, warm
+from sweep import Sweep
 
-BEDS = 4       # a killed agent is mostly waited for
-ENOUGH = 5     # failures, then a sweep ends early
-REPLAY = "/usr/bin/python3 -m pytest tests/crash --presets {} --crash-replay '{}'"
-
-
-class Sweep:
-    """Points from one source, taken by several beds at once."""
-
-    def __init__(self, directory, build_dir, points):
-        self.directory, self.build_dir, self.points = directory, build_dir, iter(points)
-        self.revisions = 2 * len(points) + 20
-        self.lock, self.names = threading.Lock(), itertools.count()
-        self.failures, self.hits = [], []
-
-    def new_bed(self):
-        with self.lock:
-            name = next(self.names)
-        bed = Bed(self.directory / f"bed{name}", self.build_dir, self.revisions)
-        warm(bed)
-        return bed
-
-    def next(self):
-        with self.lock:
-            return None if len(self.failures) >= ENOUGH else next(self.points, None)
-
-    def fail(self, point, problem):
-        replay = REPLAY.format(self.build_dir.name, point)
-        with self.lock:
-            self.failures.append(f"{problem}\nreplay: {replay}")
-
-    def work(self):
-        bed = self.new_bed()
-        while point := self.next():
-            try:
-                hit = point.suffer(bed)
-            except Exception as problem:  # pylint: disable=broad-except  # of a thread
-                self.fail(point, problem)
-                throw_away(bed)
-                bed = self.new_bed()
-                continue
-            with self.lock:
-                self.hits.append((point, hit))
-        bed.close()
-
-    def run(self):
-        with ThreadPoolExecutor(BEDS) as pool:
-            for worker in [pool.submit(self.work) for _ in range(BEDS)]:
-                worker.result()
-        assert not self.failures, "\n\n".join(self.failures)
-        return self.hits
-
-
-def throw_away(bed):
-    """After a failure anything may be wrong with it, and what was wrong has been said."""
-    try:
-        bed.close()
-    except Exception:  # pylint: disable=broad-except
-        pass
+PARTS = 6  # of the pairs: tests that workers take side by side
 
 
 @pytest.fixture(scope="module")
-def counts(tmp_path_factory, build_dir):
+def counts(shared_scratch, build_dir):
     """How many durable acts each deployment has when nobody disturbs it."""
-    bed = Bed(tmp_path_factory.mktemp("counts"), build_dir, revisions=50)
-    warm(bed)
+    bed = new_bed(shared_scratch / "counts", build_dir, revisions=50)
     found = {}
     # The first deployment last: it leaves nothing to update.
-    for name in ("update", "failing", "rollback", "first"):
+    for name in sorted(SCENARIOS, key=lambda name: name == "first"):
         SCENARIOS[name].begin(bed)
         args, _ = SCENARIOS[name].args(bed)
         before = bed.strike.count
@@ -92,58 +34,54 @@ def counts(tmp_path_factory, build_dir):
     return found
 
 
+def sweep(scratch, build_dir, points):
+    make = functools.partial(new_bed, build_dir=build_dir, revisions=2 * len(points) + 20)
+    return Sweep(scratch, make, points, build_dir.name).run()
+
+
 @pytest.mark.parametrize("coordinator", ["stays", "leaves"])
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_point(tmp_path, build_dir, counts, tally, scenario, coordinator):
+def test_every_point(scratch, build_dir, counts, tally, scenario, coordinator):
     points = [Point(scenario, [(number, "after")], coordinator)
               for number in range(1, counts[scenario] + 1)]
-    hits = Sweep(tmp_path, build_dir, points).run()
+    hits = sweep(scratch, build_dir, points)
     missed = [str(point) for point, hit in hits if not hit]
     # The very last acts are the pruning's, and how much there is to prune varies.
     assert len(missed) <= len(points) // 10, f"never came to {missed}"
-    tally["points"] += len(hits) - len(missed)
+    tally["crash points swept"] += len(hits) - len(missed)
 
 
-def test_pairs(tmp_path, build_dir, counts, tally, pytestconfig):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_pairs(scratch, build_dir, counts, tally, pytestconfig, part):
     """A second crash while the first is being recovered from."""
     seed = pytestconfig.getoption("--crash-seed")
-    points = [Point.random(f"{seed}/{number}", counts)
-              for number in range(pytestconfig.getoption("--crash-pairs"))]
-    hits = Sweep(tmp_path, build_dir, points).run()
-    tally["pairs"] += sum(len(hit) == 2 for _, hit in hits)
+    numbers = range(part, pytestconfig.getoption("--crash-pairs"), PARTS)
+    hits = sweep(scratch, build_dir, [Point.random(f"{seed}/{number}", counts) for number in numbers])
+    tally["pairs of crashes"] += sum(len(hit) == 2 for _, hit in hits)
+    tally["pairs of crashes, of which only the first was reached"] += sum(
+        len(hit) == 1 for _, hit in hits)
 
 
-def test_a_step_is_taken_up_three_times_and_then_left(tmp_path, build_dir):
+def test_a_step_is_taken_up_three_times_and_then_left(scratch, build_dir):
     """What kills the agent each time must not keep it from ever coming back."""
-    bed = Bed(tmp_path / "bed", build_dir, revisions=20)
-    warm(bed)
+    bed = warm(CrashBed(scratch / "bed", build_dir, revisions=20))
 
     def act_after(name, first):
         return bed.strike.acts(first + 1).index(name) + 1
     before = bed.strike.count
-    bed.run(["deploy", "--to", bed.good()], [], "stays")
+    bed.run(["deploy", "--to", bed.revision()], [], "stays")
     switch = act_after("renameat to current", before)
     before = bed.strike.count
-    bed.run(["deploy", "--to", bed.good()], [(switch, "after")], "stays")
+    bed.run(["deploy", "--to", bed.revision()], [(switch, "after")], "stays")
     again = act_after("renameat to current", before + switch)
     for recoveries, state in ((3, "committed"), (4, "failed_safe")):
         strikes = [(switch, "after")] + [(again, "after")] * (recoveries - 1)
-        assert bed.run(["deploy", "--to", bed.good()], strikes, "stays") == \
+        assert bed.run(["deploy", "--to", bed.revision()], strikes, "stays") == \
             ["renameat to current"] * recoveries
         assert bed.records[-1].state == state
     check_journal(bed.records)
     assert bed.host.logged("ALARM")
-    bed.deploy("--to", bed.good()).exits(0)
+    bed.deploy_calmly(bed.revision())
     bed.quiet()
     bed.check()
     bed.close()
-
-
-def test_replay(tmp_path, build_dir, pytestconfig):
-    """Only with --crash-replay, and then it is the only one (conftest.py)."""
-    bed = Bed(tmp_path / "bed", build_dir, revisions=50)
-    warm(bed)
-    try:
-        print(Point.parse(pytestconfig.getoption("--crash-replay")).suffer(bed))
-    finally:
-        throw_away(bed)

@@ -3,11 +3,9 @@
  * Input: the message's index, then its bytes. What unpacks keeps its bytes from the second
  * packing on; what is canonical packs to the very bytes it came in, and has no unknown field,
  * however deep. */
+#include "tests/messages.h"
 #include "common/base/pb.h"
 #include "tests/fuzz/fuzz.h"
-
-/* Generated from proto/: MESSAGES, all of them. */
-#include "messages.h"
 
 static const ProtobufCMessageDescriptor *const descriptors[] = {MESSAGES};
 
@@ -82,39 +80,12 @@ void fuzz_one(struct bytes in)
 	check_canonical(desc, in);
 }
 
-/* A message with something in every field; its own sub-messages only so deep. */
-static void fill(const ProtobufCMessageDescriptor *desc, struct buf *out, unsigned depth)
-{
-	for (unsigned i = 0; i < desc->n_fields; i++) {
-		const ProtobufCFieldDescriptor *field = &desc->fields[i];
-		AUTO(buf) struct buf inner = {0};
-		bool message = field->type == PROTOBUF_C_TYPE_MESSAGE;
-		bool sized = message || field->type == PROTOBUF_C_TYPE_STRING ||
-			     field->type == PROTOBUF_C_TYPE_BYTES;
-		if (message && depth > 0)
-			fill(field->descriptor, &inner, depth - 1);
-		else if (!message)
-			buf_append_str(&inner, "x");
-		unsigned key = field->id << 3 | (sized ? 2 : 0);
-		if (key >= 0x80)
-			buf_append(out, &(uint8_t){(uint8_t)(key | 0x80)}, 1);
-		buf_append(out, &(uint8_t){(uint8_t)(key >= 0x80 ? key >> 7 : key)}, 1);
-		if (inner.len >= 0x80)
-			buf_append(out, &(uint8_t){(uint8_t)(inner.len | 0x80)}, 1);
-		uint8_t last = (uint8_t)(!sized              ? 1
-					 : inner.len >= 0x80 ? inner.len >> 7
-							     : inner.len);
-		buf_append(out, &last, 1);
-		buf_append(out, inner.data, inner.len);
-	}
-}
-
 void fuzz_seeds(void)
 {
 	for (size_t i = 0; i < ARRAY_LEN(descriptors); i++) {
 		AUTO(buf) struct buf seed = {0};
 		buf_append(&seed, &(uint8_t){(uint8_t)i}, 1);
-		fill(descriptors[i], &seed, 2);
+		message_fill(descriptors[i], &seed, 2);
 		fuzz_seed(descriptors[i]->short_name, buf_bytes(&seed));
 	}
 }

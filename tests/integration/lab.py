@@ -71,7 +71,8 @@ def children(pid):
     found = {}
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            found[program_of(child)] = int(child)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):    # it has ended meanwhile
+                found[program_of(child)] = int(child)
     return found
 
 
@@ -161,7 +162,8 @@ class Host:
     def write_config(self, **more):
         settings = {"listen": f"127.0.0.1:{self.port}", "root": self.root,
                     "state": self.dir / "state", "trust": self.trust, **more}
-        lines = ["version: 1"] + [f'{key}: "{value}"' for key, value in settings.items()]
+        lines = ["version: 1"] + [f"{key}: {json.dumps(value)}" if isinstance(value, dict) else f'{key}: "{value}"'
+                                  for key, value in settings.items()]
         user = helper_user(self.fleet.bin)
         lines.append(f"users: {{ gateway: {user}, probe: {user} }}")
         lines.append(f'variables: {{ PORT: "{self.service_port}" }}')
@@ -182,9 +184,13 @@ class Host:
     def command(self, verb):
         return [self.fleet.bin / "fairlead-agent", verb, "--config", self.config]
 
+    def run_any(self, verb):
+        """Run a verb of the agent, however it ends."""
+        return subprocess.run(self.command(verb), env=self.fleet.env, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=2 * PATIENCE_S, check=False)
+
     def run(self, verb):
-        run = subprocess.run(self.command(verb), env=self.fleet.env, capture_output=True,
-                             text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S)
+        run = self.run_any(verb)
         assert run.returncode == 0, f"fairlead-agent {verb}: {run.stdout}{run.stderr}"
         return run
 
@@ -376,3 +382,10 @@ def end_leftovers(directory):
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(process.split()[0]), signal.SIGKILL)
     return left
+
+
+def build_fleet(directory, bin_dir, sanitizer_env, hosts):
+    # Into files, so that a finding in any process of the tree is seen (Fleet.close).
+    env = {name: f"{value}:log_path={directory / 'sanitizer.log'}"
+           for name, value in sanitizer_env.items()}
+    return Fleet(directory, bin_dir, hosts, env)

@@ -8,6 +8,8 @@ import pytest
 
 from lab import children, process_alive, wait_until
 
+pytestmark = pytest.mark.threads
+
 ENDINGS = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
 
 

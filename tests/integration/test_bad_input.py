@@ -42,7 +42,7 @@ CONFIGS = [
     ("services:\n", "services: [\n", ["fairlead.yaml:"]),
     ("services:\n", "services:\n\t", ["fairlead.yaml:"]),
     ("app: hello", "app: hello\napp: hello", ["app"]),
-    ("services:\n", "hooks: { before: [bin/x] }\nservices:\n", ["hooks"]),
+    ("services:\n", "hooks: { befor: [bin/x] }\nservices:\n", ["hooks", "before"]),
 ]
 
 

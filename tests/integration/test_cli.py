@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-VERBS = ["init", "validate", "plan", "deploy", "rollback", "status", "releases", "history", "logs",
+VERBS = ["init", "validate", "plan", "deploy", "resume", "abort", "rollback", "status", "releases", "history", "logs",
+         "drift", "audit",
          "key", "hosts", "version"]
 
 
@@ -118,3 +119,7 @@ def test_a_full_pipe_or_a_closed_one_is_not_a_crash(desk):
     full = subprocess.run(f"'{desk.bin}/fairlead' --help > /dev/full", shell=True, env=desk.env,
                           capture_output=True, text=True, timeout=20, check=False)
     assert full.returncode != 0
+
+
+def test_a_decision_that_is_none_reaches_no_host(desk):
+    desk.fairlead("resume", "--resolve", "maybe").exits(2).says("'maybe' is no decision", "done", "redo", "undo")

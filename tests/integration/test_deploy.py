@@ -2,6 +2,10 @@
 
 import re
 
+import pytest
+
+pytestmark = pytest.mark.threads
+
 LOG_LINE = re.compile(
     r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00 \[(DEPLOY|ROLLBACK|DEPLOY-FAILED)\] "
     r"(NO_RESTART|APP_ONLY|FULL_RESTART): (none|[0-9a-f]{7}) → [0-9a-f]{7} \(.*\d+m?s\)$")

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
+pytestmark = pytest.mark.threads
+
 
 def break_page(fleet):
     fleet.repo.replace("src/page.html", "{visits}", "many")

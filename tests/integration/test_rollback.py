@@ -1,5 +1,9 @@
 """`fairlead rollback`: the same pipeline backwards, with the same checks."""
 
+import pytest
+
+pytestmark = pytest.mark.threads
+
 
 def with_three_releases(fleet):
     """Digests of three releases, oldest first; the last one is served."""

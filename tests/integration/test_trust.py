@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.threads
+
 ACTIONS = {"Abort": 5, "Rollback": 6, "Status": 7}
 MINUTE_MS = 60_000
 

@@ -82,7 +82,44 @@ static void what_a_crash_left_out_is_completed_once(void **state)
 		file_write_atomic(dirfd, "deployment.log", BYTES_STR(torn), 0644, &err), 0);
 	assert_int_equal(deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_COMPLETE, &err), 0);
 	read_lines(dirfd, "deployment.log", one);
+	/* A power loss may keep a line's length without the line, and a later one whole. */
+	AUTO(buf) struct buf holed = {0};
+	buf_append(&holed, torn, strlen(torn));
+	buf_append(&holed, (const uint8_t[8]){0}, 8);
+	buf_append_str(&holed, one);
+	assert_int_equal(
+		file_write_atomic(dirfd, "deployment.log", buf_bytes(&holed), 0644, &err), 0);
+	assert_int_equal(deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_COMPLETE, &err), 0);
+	read_lines(dirfd, "deployment.log", one);
 	assert_int_equal(deployment_log_sync(dirfd, &err), 0);
+	tree_remove(AT_FDCWD, dir, NULL);
+}
+
+static void a_large_file_makes_room_for_a_new_one(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/fairlead-log-XXXXXX";
+	assert_non_null(mkdtemp(dir));
+	AUTO_CLOSE int dirfd = open_dir(dir, NULL);
+	Fairlead__V1__DeploymentStatus status = FAIRLEAD__V1__DEPLOYMENT_STATUS__INIT;
+	struct deployment_log_entry entry = {DEPLOYMENT_LOG_DEPLOY, &status, 1};
+	struct err err = ERR_INIT;
+	AUTO_FREE char *large = xcalloc(DEPLOYMENT_LOG_MAX_BYTES, 1);
+	assert_int_equal(deployment_log_rotate(dirfd, &err), 0); /* nothing is there yet */
+	assert_int_equal(deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_APPEND, &err), 0);
+	assert_int_equal(deployment_log_rotate(dirfd, &err), 0);
+	assert_int_equal(faccessat(dirfd, "deployment.log.1", F_OK, 0), -1);
+	assert_int_equal(file_write_atomic(dirfd, "deployment.log",
+				 BYTES(large, DEPLOYMENT_LOG_MAX_BYTES), 0644, &err),
+		0);
+	assert_int_equal(deployment_log_rotate(dirfd, &err), 0);
+	assert_int_equal(faccessat(dirfd, "deployment.log.1", F_OK, 0), 0);
+	assert_int_equal(faccessat(dirfd, "deployment.log", F_OK, 0), -1);
+	assert_int_equal(faccessat(dirfd, "deployment.log.json", F_OK, 0), 0);
+	assert_int_equal(deployment_log_write(dirfd, &entry, DEPLOYMENT_LOG_APPEND, &err), 0);
+	AUTO_FREE char *line = deployment_log_line(&entry);
+	AUTO_FREE char *one = xasprintf("%s\n", line);
+	read_lines(dirfd, "deployment.log", one);
 	tree_remove(AT_FDCWD, dir, NULL);
 }
 
@@ -92,6 +129,7 @@ int main(void)
 		cmocka_unit_test(the_line_is_exact),
 		cmocka_unit_test(a_foreign_label_cannot_forge_a_line),
 		cmocka_unit_test(what_a_crash_left_out_is_completed_once),
+		cmocka_unit_test(a_large_file_makes_room_for_a_new_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ struct bench {
 	/* The last answer. */
 	int answered;
 	struct err err;
-	char state[32], message[256];
+	char state[32], message[256], held[256];
 	pid_t pid;
 	unsigned restarts;
 };
@@ -95,6 +95,7 @@ static void on_done(void *user, const Fairlead__V1__ServiceStatus *status, const
 		return;
 	snprintf(b->state, sizeof(b->state), "%s", status->state);
 	snprintf(b->message, sizeof(b->message), "%s", status->message);
+	snprintf(b->held, sizeof(b->held), "%s", status->limits);
 	b->pid = (pid_t)status->pid;
 	b->restarts = status->restarts;
 }
@@ -142,7 +143,7 @@ static void ask(struct bench *b)
 static void stop(struct bench *b)
 {
 	b->answered = 0;
-	assert_int_equal(b->ops->stop(&b->context, &b->plan, on_done, b, NULL), 0);
+	assert_int_equal(b->ops->stop(&b->context, &b->plan, SERVICE_ENDS, on_done, b, NULL), 0);
 	wait_answer(b);
 	if (b->err.code != ERR_NONE)
 		fail_msg("%s", b->err.message);
@@ -198,7 +199,7 @@ static pid_t number_in(const struct bench *b, const char *name)
 static void read_log(const struct bench *b, struct buf *text)
 {
 	int fd;
-	assert_int_equal(b->ops->open_log(&b->context, "web", &fd, NULL), 0);
+	assert_int_equal(b->ops->open_log(&b->context, &b->plan, 0, &fd, NULL), 0);
 	assert_int_equal(service_log_tail(fd, 100, text, NULL), 0);
 	close(fd);
 }
@@ -241,7 +242,7 @@ static void a_second_supervisor_is_refused(void **state)
 	start_well(b);
 	pid_t pid = b->pid;
 	start(b);
-	assert_int_equal(b->err.code, ERR_FAILED);
+	assert_true(err_is_of_host(&b->err)); /* the release is not to blame */
 	assert_non_null(strstr(b->err.message, "already"));
 	ask(b);
 	assert_int_equal(b->pid, pid);
@@ -463,6 +464,40 @@ static void a_reused_pid_is_left_alone(void **state)
 	spawned_release(&other);
 }
 
+static void a_limit_of_memory_holds_and_is_said(void **state)
+{
+	struct bench *b = *state;
+	b->limits.memory_bytes = UINT64_C(48) << 20;
+	const char *const argv[] = {"tail", "/dev/zero", NULL}; /* without an end, it keeps all */
+	command(b, argv);
+	start_well(b);
+	ask(b);
+	if (strcmp(b->state, "running") == 0)
+		assert_non_null(strstr(b->held, "memory 50.3 MB ("));
+	WAIT_UNTIL(ask(b), strcmp(b->state, "failed") == 0);
+	/* By whom depends on the host; that it was killed for memory is said. */
+	if (strstr(b->message, "killed"))
+		assert_non_null(strstr(b->message, "more than its limit of memory"));
+	else
+		assert_non_null(strstr(b->message, "exited with status 1"));
+}
+
+static void limits_that_nobody_holds_are_said(void **state)
+{
+	struct bench *b = *state;
+	b->limits.cpu_percent = 50;
+	b->limits.processes = 64;
+	b->limits.open_files = 77;
+	shell(b, "exec sleep 1000");
+	start_well(b);
+	ask(b);
+	assert_non_null(strstr(b->held, "cpu 50% ("));
+	assert_non_null(strstr(b->held, "processes 64 ("));
+	assert_non_null(strstr(b->held, "open files 77 (rlimit)"));
+	stop(b); /* and again: the groups are made anew */
+	start_well(b);
+}
+
 static void limits_and_environment_reach_the_service(void **state)
 {
 	struct bench *b = *state;
@@ -522,6 +557,8 @@ int main(void)
 		TEST(it_outlives_the_agent),
 		TEST(a_service_without_its_shim_is_found_and_stopped),
 		TEST(a_reused_pid_is_left_alone),
+		TEST(a_limit_of_memory_holds_and_is_said),
+		TEST(limits_that_nobody_holds_are_said),
 		TEST(limits_and_environment_reach_the_service),
 		TEST(it_runs_as_its_user),
 	};

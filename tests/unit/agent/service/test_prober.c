@@ -156,7 +156,7 @@ static void stop(struct bench *b)
 {
 	b->answered = 0;
 	const struct service_ops *ops = service_ops_find("process");
-	assert_int_equal(ops->stop(&b->context, &b->plan, on_done, b, NULL), 0);
+	assert_int_equal(ops->stop(&b->context, &b->plan, SERVICE_ENDS, on_done, b, NULL), 0);
 	run_until(b, &b->answered);
 }
 

@@ -129,9 +129,7 @@ static inline int stage_fd(struct world *world, int fd, const struct digest *bas
 	struct store_stage stage = {
 		.bundle_fd = fd,
 		.target = *target,
-		.keep = world->keep,
-		.keep_count = world->keep_count,
-		.keep_releases = world->keep_releases,
+		.keep = {world->keep_releases, STORE_KEEP_FAILED, world->keep, world->keep_count},
 		.plan = &world->plan,
 		.shared_owner = world->shared_owner,
 	};

@@ -201,7 +201,8 @@ static void prunes_what_is_due(void **state)
 	AUTO_FREE char *spool = xasprintf("%s/tmp/spool", world.store.path);
 	assert_int_equal(mkdir(left, 0755), 0);
 	write_text(spool, "not ours");
-	if (store_prune(&world.store, 2, &trees[3].manifest.digest, 1, &err) < 0)
+	if (store_prune(&world.store, &(struct store_keep){2, 2, &trees[3].manifest.digest, 1},
+		    &err) < 0)
 		fail_msg("%s", err.message);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		if (has_release(&world, &trees[i]) != cases[i].stays)
@@ -221,7 +222,7 @@ static void prunes_what_is_due(void **state)
 	AUTO_FREE char *releases = xasprintf("%s/releases", world.store.path);
 	AUTO_CLOSE int fd = open_dir(releases, &err);
 	size_t before = count_below(fd);
-	assert_int_equal(store_prune(&world.store, 2, NULL, 0, &err), 0);
+	assert_int_equal(store_prune(&world.store, &(struct store_keep){2, 2, NULL, 0}, &err), 0);
 	assert_true(count_below(fd) <= before);
 }
 
@@ -245,7 +246,8 @@ static void steady_state_recycles(void **state)
 		/* The very directory of the release before the two kept ones. */
 		if (i >= 3)
 			assert_int_equal(st.st_ino, spare);
-		assert_int_equal(store_prune(&world.store, 2, NULL, 0, &err), 0);
+		assert_int_equal(
+			store_prune(&world.store, &(struct store_keep){2, 2, NULL, 0}, &err), 0);
 		assert_installed(&world, &trees[i], 0);
 		if (i < 2)
 			continue;
@@ -280,7 +282,7 @@ static void half_removed_releases_are_gone(void **state)
 	assert_int_equal(store_records(&world.store, &records, &count, &err), 0);
 	assert_int_equal(count, 1);
 	store_records_free(records, count);
-	assert_int_equal(store_prune(&world.store, 2, NULL, 0, &err), 0);
+	assert_int_equal(store_prune(&world.store, &(struct store_keep){2, 2, NULL, 0}, &err), 0);
 	assert_true(access(to, F_OK) < 0);
 	Fairlead__V1__ReleaseRecord *one = NULL;
 	assert_int_equal(store_record_read(&world.store, &a.manifest.digest, &one, &err), -1);

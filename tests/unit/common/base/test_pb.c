@@ -59,11 +59,46 @@ static void field_zero_is_refused_however_it_is_spelled(void **state)
 	CHECK("\x52\x05\x5a\x03\x80\x00\x01", false, false);
 }
 
+/* A length that would wrap around when something is added to it. */
+static void lengths_near_the_top_are_refused(void **state)
+{
+	(void)state;
+	CHECK("\x1a\xf0\xff\xff\xff\xff\xff\xff\xff\xff\x01x", false, false); /* 2^64 - 16 */
+	CHECK("\x1a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01x", false, false); /* 2^64 - 1 */
+	CHECK("\x1a\xf0\xff\xff\xff\x0fx", false, false);                     /* 2^32 - 16 */
+	CHECK("\x1a\xff\xff\xff\xff\x07x", false, false);                     /* 2^31 - 1 */
+	CHECK("\x52\x0b\x5a\xf0\xff\xff\xff\xff\xff\xff\xff\xff\x01", false, false);
+}
+
+/* Two bytes of wire for each empty service, and a hundred times as many in memory. */
+static void what_swells_is_capped(void **state)
+{
+	(void)state;
+	AUTO(buf) struct buf wire = {0};
+	ProtobufCMessage *message = NULL;
+	struct err err = ERR_INIT;
+	while (wire.len < PB_WIRE_MAX)
+		buf_append(&wire, "\x5a\x00", 2);
+	const ProtobufCMessageDescriptor *desc = &fairlead__v1__prepare__descriptor;
+	assert_int_equal(pb_unpack(desc, buf_bytes(&wire), &message, &err), -1);
+	assert_int_equal(err.code, ERR_LIMIT);
+	assert_null(message);
+	wire.len = 2000;
+	assert_int_equal(pb_unpack(desc, buf_bytes(&wire), &message, &err), 0);
+	pb_free(message);
+	wire.len = PB_WIRE_MAX;
+	buf_append(&wire, "\x5a\x00", 2);
+	assert_int_equal(pb_unpack(desc, buf_bytes(&wire), &message, &err), -1);
+	assert_non_null(strstr(err.message, "at most"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_spelling_is_canonical),
 		cmocka_unit_test(field_zero_is_refused_however_it_is_spelled),
+		cmocka_unit_test(lengths_near_the_top_are_refused),
+		cmocka_unit_test(what_swells_is_capped),
 		cmocka_unit_test(unknown_fields_are_not_canonical_however_deep),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

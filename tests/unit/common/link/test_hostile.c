@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 /* A dialer made by hand. */
@@ -26,6 +27,17 @@ struct intruder {
 static int open_world(void **state)
 {
 	struct world *world = xcalloc(1, sizeof(*world));
+	world_open(world);
+	*state = world;
+	return 0;
+}
+
+enum { STRANGERS = 8 };
+
+static int open_small_lobby(void **state)
+{
+	struct world *world = xcalloc(1, sizeof(*world));
+	world->limits.handshakes = STRANGERS;
 	world_open(world);
 	*state = world;
 	return 0;
@@ -258,6 +270,101 @@ static void who_is_slow_is_hung_up_on(void **state)
 	leave(&slow);
 }
 
+/* Strangers who fill the lobby and stay: the next one takes the place of the oldest, and who has
+ * the key is let in past all of them. */
+static void strangers_push_out_each_other_only(void **state)
+{
+	struct world *world = *state;
+	struct intruder strangers[STRANGERS + 3];
+	for (unsigned i = 0; i < STRANGERS; i++)
+		intrude(world, &strangers[i]);
+	WAIT_FOR(world, link_server_guests(world->server) == STRANGERS);
+	for (unsigned i = STRANGERS; i < STRANGERS + 3; i++)
+		intrude(world, &strangers[i]);
+	for (unsigned i = 0; i < 3; i++)
+		expect_hung_up(&strangers[i]);
+	struct seen seen = {0};
+	struct link *link = dial(world, &seen);
+	WAIT_FOR(world, seen.opened);
+	expect_hung_up(&strangers[3]);
+	link_close(link);
+	for (unsigned i = 4; i < STRANGERS + 3; i++) {
+		receive_bytes(&strangers[i]);
+		assert_false(strangers[i].hung_up);
+	}
+	assert_int_equal(link_server_guests(world->server), STRANGERS - 1);
+	for (unsigned i = 0; i < STRANGERS + 3; i++)
+		leave(&strangers[i]);
+}
+
+/* The 5 s are for the whole handshake: a stranger who does everything right but late is out. */
+static void a_handshake_is_one_deadline(void **state)
+{
+	struct world *world = *state;
+	struct intruder late;
+	AUTO(buf) struct buf out = {0};
+	uint8_t ephemeral[32] = {9};
+	intrude(world, &late);
+	WAIT_FOR(world, link_server_guests(world->server) == 1);
+	handshake_init(&late.handshake, HANDSHAKE_INITIATOR, signing_key_public(world->user),
+		signing_key_public(world->host), "the host", ephemeral);
+	handshake_start(&late.handshake, &out);
+	loop_advance(world->loop, LINK_HANDSHAKE_TIMEOUT_MS - 500);
+	send_bytes(&late, buf_bytes(&out));
+	next_record(&late); /* answered: half of it is done */
+	loop_advance(world->loop, 600);
+	for (int turn = 0; turn < 3; turn++)
+		link_loop_wait(world->loop, 0);
+	assert_int_equal(link_server_guests(world->server), 0);
+	expect_hung_up(&late);
+	leave(&late);
+}
+
+/* At EMFILE the listener rests between its tries; a connection that waits in the kernel's backlog
+ * is taken once there are descriptors again. */
+static void without_descriptors_it_does_not_spin(void **state)
+{
+	enum { FDS = 256, LOOK_MS = 300, TURNS_MAX = 40 };
+	struct world *world = *state;
+	struct rlimit before, few;
+	struct intruder intruder;
+	int taken[FDS], turns = 0;
+	getrlimit(RLIMIT_NOFILE, &before);
+	few = before;
+	few.rlim_cur = FDS;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (int i = 0; i < FDS; i++)
+		taken[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(taken[FDS - 1], -1);
+	close(client); /* room for one: the intruder's own end */
+	intrude(world, &intruder);
+	for (uint64_t until = clock_mono_ms() + LOOK_MS; clock_mono_ms() < until; turns++)
+		link_loop_wait(world->loop, LOOK_MS);
+	assert_true(turns < TURNS_MAX);
+	assert_int_equal(link_server_guests(world->server), 0);
+	for (int i = 0; i < FDS; i++)
+		if (taken[i] >= 0)
+			close(taken[i]);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	WAIT_FOR(world, link_server_guests(world->server) == 1);
+	leave(&intruder);
+}
+
+/* A host that cannot sign says so at once, to everybody who waits. */
+static void without_a_signature_there_is_no_link(void **state)
+{
+	struct world *world = *state;
+	struct seen seen = {0};
+	world->answers_late = true;
+	dial(world, &seen);
+	WAIT_FOR(world, world->sign_request);
+	link_server_signed(world->server, world->sign_request, NULL);
+	world->answers_late = false;
+	WAIT_FOR(world, seen.closed);
+	assert_int_equal(seen.link_err.code, ERR_UNREACHABLE);
+}
+
 static void a_forged_proof_is_hung_up_on(void **state)
 {
 	struct world *world = *state;
@@ -379,6 +486,7 @@ static void a_flipped_byte_ends_the_link(void **state)
 	}
 	assert_int_equal(world->received, 0);
 	assert_int_equal(world->cancelled, ARRAY_LEN(from_end));
+	assert_int_equal(world->cancel_code, ERR_UNREACHABLE); /* a lost link, whatever broke it */
 }
 
 static void a_stream_cut_short_is_a_lost_link(void **state)
@@ -550,6 +658,11 @@ int main(void)
 		CASE(garbage_is_hung_up_on),
 		CASE(another_version_is_answered),
 		CASE(who_is_slow_is_hung_up_on),
+		cmocka_unit_test_setup_teardown(
+			strangers_push_out_each_other_only, open_small_lobby, close_world),
+		CASE(a_handshake_is_one_deadline),
+		CASE(without_descriptors_it_does_not_spin),
+		CASE(without_a_signature_there_is_no_link),
 		CASE(a_forged_proof_is_hung_up_on),
 		CASE(frames_out_of_turn_end_the_link),
 		CASE(more_than_the_credit_ends_the_link),

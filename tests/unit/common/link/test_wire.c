@@ -91,6 +91,32 @@ static void records_are_whole_partial_or_refused(void **state)
 	assert_true(record_next(BYTES(zero, 4), 4, &body, &err) < 0);
 }
 
+/* At the cap, one above it, and where an addition would wrap around. */
+static void record_lengths_end_at_the_cap(void **state)
+{
+	(void)state;
+	static const struct {
+		uint32_t length;
+		int rc;
+	} cases[] = {
+		{1, RECORD_PARTIAL},
+		{LINK_FRAME_MAX, RECORD_PARTIAL},
+		{LINK_FRAME_MAX + 1, -1},
+		{INT32_MAX, -1},
+		{UINT32_MAX - 15, -1},
+		{UINT32_MAX - 3, -1}, /* with its prefix: 0 */
+		{UINT32_MAX, -1},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		uint8_t prefix[4];
+		struct bytes body;
+		struct err err = ERR_INIT;
+		put_u32(prefix, cases[i].length);
+		int rc = record_next(BYTES(prefix, 4), LINK_FRAME_MAX, &body, &err);
+		assert_int_equal(rc, cases[i].rc);
+	}
+}
+
 static void a_status_carries_the_whole_error(void **state)
 {
 	(void)state;
@@ -162,6 +188,7 @@ int main(void)
 		cmocka_unit_test(frames_come_back_as_they_went),
 		cmocka_unit_test(frames_outside_of_the_table_are_refused),
 		cmocka_unit_test(records_are_whole_partial_or_refused),
+		cmocka_unit_test(record_lengths_end_at_the_cap),
 		cmocka_unit_test(a_status_carries_the_whole_error),
 		cmocka_unit_test(a_status_of_another_version_keeps_its_meaning),
 		cmocka_unit_test(a_method_is_printable),

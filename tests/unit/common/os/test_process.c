@@ -67,9 +67,31 @@ static void nobody_has_that_pid(void **state)
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+static void descendants_are_found_whatever_their_order(void **state)
+{
+	(void)state;
+	struct process list[] = {
+		{.pid = 40, .parent = 30},
+		{.pid = 7, .parent = 1},
+		{.pid = 30, .parent = 20},
+		{.pid = 20, .parent = 10},
+		{.pid = 10, .parent = 1},
+		{.pid = 21, .parent = 10},
+		{.pid = 8, .parent = 7},
+	};
+	size_t count = sizeof(list) / sizeof(list[0]), sum = 0;
+	assert_int_equal(process_descendants(list, count, 10), 4);
+	for (size_t i = 0; i < 4; i++)
+		sum += (size_t)list[i].pid;
+	assert_int_equal(sum, 20 + 21 + 30 + 40);
+	assert_int_equal(process_descendants(list, count, 99), 0);
+	assert_int_equal(process_descendants(NULL, 0, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(descendants_are_found_whatever_their_order),
 		cmocka_unit_test(stat_lines_parse_whatever_the_name),
 		cmocka_unit_test(we_are_in_proc),
 		cmocka_unit_test(nobody_has_that_pid),

@@ -422,6 +422,47 @@ static void damage_never_gets_through(void **state)
 	}
 }
 
+/* Counts and sizes that would wrap around: of the manifest, of a group, of a difference. */
+static void sizes_near_the_top_are_refused(void **state)
+{
+	(void)state;
+	struct err err = ERR_INIT;
+	struct bundle_info info;
+	AUTO_TREE struct memtree *base = memtree_new();
+	AUTO_TREE struct memtree *next = memtree_new();
+	put_text(base, "a", "one line\n");
+	put_text(next, "a", "one line\nand another\n");
+	finish(base);
+	finish(next);
+	AUTO_CLOSE int fd = make(base, next, 1, &info, &err);
+	AUTO_FREE uint8_t *bytes = xmalloc(info.bytes);
+	assert_int_equal(pread(fd, bytes, info.bytes, 0), info.bytes);
+	size_t group = BUNDLE_HEADER_SIZE;
+	group += ZSTD_findFrameCompressedSize(bytes + group, info.bytes - group);
+	assert_int_equal(bytes[group], BUNDLE_PATCH);
+	assert_int_equal(read_all(base, next, bytes, info.bytes), 0);
+	static const uint64_t sizes[] = {
+		UINT64_MAX - 15, UINT64_MAX, INT64_MAX, UINT64_C(1) << 63, 0, 1};
+	uint8_t kept[8];
+	memcpy(kept, bytes + group + 1, sizeof(kept));
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		put_u64(bytes + group + 1, sizes[i]);
+		assert_int_equal(read_all(base, next, bytes, info.bytes), -1);
+	}
+	memcpy(bytes + group + 1, kept, sizeof(kept));
+	bytes[group] = BUNDLE_WHOLE; /* the size is a count now, of 32 bits */
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		put_u32(bytes + group + 1, (uint32_t)sizes[i]);
+		assert_int_equal(read_all(base, next, bytes, info.bytes), -1);
+	}
+	bytes[group] = BUNDLE_PATCH;
+	memcpy(bytes + group + 1, kept, sizeof(kept));
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		put_u32(bytes + BUNDLE_HEADER_SIZE - 4, (uint32_t)sizes[i]);
+		assert_int_equal(read_all(base, next, bytes, info.bytes), -1);
+	}
+}
+
 /* 1 GiB of zeros behind a manifest that promises 10 bytes. */
 static void a_bomb_is_defused(void **state)
 {
@@ -474,6 +515,7 @@ int main(void)
 		cmocka_unit_test(wrong_base_and_wrong_target_are_refused),
 		cmocka_unit_test(a_source_that_changes_is_noticed),
 		cmocka_unit_test(damage_never_gets_through),
+		cmocka_unit_test(sizes_near_the_top_are_refused),
 		cmocka_unit_test(a_bomb_is_defused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

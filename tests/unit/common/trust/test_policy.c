@@ -190,6 +190,10 @@ static void every_action_has_its_roles(void **state)
 		{"ACTION_WATCH", LOOK},
 		{"ACTION_LOGS", LOOK},
 		{"ACTION_MANIFEST", LOOK},
+		{"ACTION_RESOLVE", BOTH},
+		{"ACTION_PIN", BOTH},
+		{"ACTION_AUDIT", LOOK},
+		{"ACTION_DRIFT", LOOK},
 	};
 	/* An action added to the protocol must be judged here before it works. */
 	assert_int_equal(fairlead__v1__action__descriptor.n_values, ARRAY_LEN(expected));
@@ -200,7 +204,7 @@ static void every_action_has_its_roles(void **state)
 		assert_int_equal(
 			policy_roles_for((Fairlead__V1__Action)value->value), expected[i].roles);
 	}
-	static const int unknown[] = {-1, 12, 1000, INT_MAX, INT_MIN};
+	static const int unknown[] = {-1, 31, 1000, INT_MAX, INT_MIN};
 	for (size_t i = 0; i < ARRAY_LEN(unknown); i++)
 		assert_int_equal(policy_roles_for((Fairlead__V1__Action)unknown[i]), 0);
 }

@@ -59,7 +59,7 @@ static void record(const struct place *place, const char *id, const char *app, u
 		{"web2", second_state, "", commit, 950, 600, "no answer"},
 	};
 	assert_int_equal(ledger_open(place->ledger, &ledger, NULL), 0);
-	assert_int_equal(ledger_begin(ledger, &d, NULL), 0);
+	assert_int_equal(ledger_begin(ledger, &d, NULL, 0, NULL), 0);
 	assert_int_equal(ledger_end(ledger, &d, hosts, ARRAY_LEN(hosts), NULL), 0);
 	ledger_free(ledger);
 }

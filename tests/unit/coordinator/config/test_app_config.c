@@ -256,8 +256,9 @@ static const struct {
 	{HEAD "realeses: { keep: 5 }\n", "3: realeses: unknown key; did you mean \"releases\"?"},
 	{HEAD "releases:\n  keep: 0\n",
 		"4: releases.keep: \"0\" is out of range; write a whole number from 1 to 1000"},
-	{HEAD "releases: { keep_failed: 9 }\n",
-		"3: releases.keep_failed: \"9\" is not available in this version; write 2"},
+	{HEAD "releases: { keep_failed: 0 }\n",
+		"3: releases.keep_failed: \"0\" is out of range; write a whole number from 1 to "
+		"1000"},
 	{HEAD "classify:\n  rules:\n    - { match: [a], class: APP }\n",
 		"5: classify.rules[0].class: \"APP\" is not known here; write NO_RESTART, APP_ONLY "
 		"or "
@@ -303,21 +304,40 @@ static const struct {
 					    "'.', '_' or '-', beginning with "
 					    "a letter or digit"},
 	{HEAD "services:\n  web: { command: [x] }\n",
-		"4: services.web.driver: is missing; write process"},
+		"4: services.web.driver: is missing; write process or command"},
 	{HEAD "services:\n  web:\n    driver: process\n",
 		"4: services.web.command: is missing; write for example [\"bin/web\", \"--port\", "
 		"\"8080\"]"},
 	{HEAD "services:\n  web:\n    driver: proces\n",
-		"5: services.web.driver: \"proces\" is not known here; write process"},
+		"5: services.web.driver: \"proces\" is not known here; write process or command"},
 	{HEAD "services:\n  web:\n    driver: compose\n",
 		"5: services.web.driver: driver 'compose' is not available in this version; use "
-		"process"},
+		"process or command"},
 	{HEAD "services:\n  web:\n    drivr: process\n",
 		"5: services.web.drivr: unknown key; did you mean \"driver\"?"},
 	{HEAD "services:\n  web:\n    unit: x.service\n",
 		"5: services.web.unit: the key is not available in this version; it belongs to "
 		"driver "
 		"systemd; use command"},
+	{HEAD "services:\n  web:\n    driver: command\n",
+		"4: services.web.commands: is missing; write { start: [bin/start], stop: "
+		"[bin/stop], "
+		"status: [bin/status] }"},
+	{HEAD "services:\n  web:\n    driver: command\n    commands: { start: a, stop: b }\n",
+		"6: services.web.commands.status: is missing; write for example [\"bin/status\"]"},
+	{WEB "    commands: { start: a, stop: b, status: c }\n",
+		"7: services.web.commands: belongs to driver command; this service has driver "
+		"process"},
+	{WEB "    sockets: [\"localhost:80\"]\n",
+		"7: services.web.sockets[0]: \"localhost:80\" is no address to listen at; write "
+		"for "
+		"example 127.0.0.1:8080, [::1]:8080 or http=0.0.0.0:80"},
+	{WEB "    sockets: [\"127.0.0.1:80\"]\n    health: [ { tcp: { port: 80 } } ]\n",
+		"8: services.web.health: check 1 (tcp) asks port 80 of sockets, where a connection "
+		"is "
+		"accepted whether the service runs or not; use http"},
+	{WEB "    log: { keep: 0 }\n", "7: services.web.log.keep: \"0\" is out of range; write a "
+				       "whole number from 1 to 100"},
 	{HEAD "services:\n  web: { driver: process, command: [\"\"] }\n",
 		"4: services.web: the program in command is empty; write for example "
 		"[\"bin/web\"]"},
@@ -408,8 +428,22 @@ static const struct {
 		"1d"},
 	{HEAD "migrations: { dir: db }\n",
 		"3: migrations: the key is not available in this version; leave it out"},
-	{HEAD "hooks: { before: [x] }\n",
-		"3: hooks: the key is not available in this version; leave it out"},
+	{HEAD "hooks: { before: [\"x | y\"] }\n",
+		"3: hooks.before[0]: no shell reads this; write a list, for example [sh, -c, "
+		"\"...\"]"},
+	{HEAD "hooks: { before: [{ class: once }] }\n",
+		"3: hooks.before[0].run: is missing; write its entries below it, indented"},
+	{HEAD "hooks: { after: [{ run: x, class: twice }] }\n",
+		"3: hooks.after[0].class: \"twice\" is not known here; write again or once"},
+	{HEAD "hooks: { after: [{ run: x, timeout: 10 }] }\n",
+		"3: hooks.after[0].timeout: \"10\" is not a duration; write for example 10s, 2m or "
+		"1h"},
+	{HEAD "hooks: { on_failure: [[]] }\n",
+		"3: hooks.on_failure[0]: no command; write for example [bin/preflight]"},
+	{HEAD "hooks: { on_failure: { run: x } }\n",
+		"3: hooks.on_failure: expected a list, found a mapping; write for example "
+		"[bin/preflight]"},
+	{HEAD "hooks: { later: [x] }\n", "3: hooks.later: unknown key; did you mean \"after\"?"},
 	{HEAD "notify: []\n", "3: notify: the key is not available in this version; leave it out"},
 	{HEAD "environments: []\n",
 		"3: environments: expected a mapping, found a list; write the names of the "
@@ -489,9 +523,55 @@ static void every_key_is_documented(void **state)
 	assert_documented(app_fields);
 }
 
+static void check_hook(const Fairlead__V1__Hook *hook, Fairlead__V1__HookPhase phase,
+	const char *words, Fairlead__V1__StepClass class, uint64_t timeout_ms, const char *user)
+{
+	AUTO(buf) struct buf found = {0};
+	for (size_t i = 0; i < hook->n_command; i++) {
+		buf_append(&found, hook->command[i].data, hook->command[i].len);
+		buf_append_str(&found, "|");
+	}
+	assert_string_equal(buf_str(&found), words);
+	assert_int_equal(hook->phase, phase);
+	assert_int_equal(hook->class_, class);
+	assert_int_equal(hook->timeout_ms, timeout_ms);
+	assert_string_equal(hook->user, user);
+}
+
+#define HOOK(name) FAIRLEAD__V1__HOOK_PHASE__HOOK_##name
+#define STEP(name) FAIRLEAD__V1__STEP_CLASS__STEP_##name
+
+static void hooks_are_compiled_in_their_order(void **state)
+{
+	(void)state;
+	struct app_config config;
+	struct err err = ERR_INIT;
+	static const char text[] =
+		HEAD "hooks:\n"
+		     "  before: [bin/one, \"bin/two --fast\", [sh, -c, \"a b\"]]\n"
+		     "  after: [a, b, c]\n"
+		     "environments:\n"
+		     "  production:\n"
+		     "    hooks:\n"
+		     "      after: [{ run: [x, y], class: once, timeout: 7s, user: ada }]\n"
+		     "      on_failure: bin/look\n";
+	assert_int_equal(app_config_load_text("f", BYTES_STR(text), NULL, &config, &err), 0);
+	assert_int_equal(config.hook_count, 5);
+	check_hook(config.hooks[0], HOOK(BEFORE), "bin/one|", STEP(AGAIN), 300000, "");
+	check_hook(config.hooks[1], HOOK(BEFORE), "bin/two|--fast|", STEP(AGAIN), 300000, "");
+	check_hook(config.hooks[2], HOOK(BEFORE), "sh|-c|a b|", STEP(AGAIN), 300000, "");
+	check_hook(config.hooks[3], HOOK(AFTER), "x|y|", STEP(ONCE), 7000, "ada");
+	check_hook(config.hooks[4], HOOK(ON_FAILURE), "bin/look|", STEP(AGAIN), 300000, "");
+	/* 10 minutes, and what those on the way to healthy may take. */
+	assert_int_equal(config.activate_timeout_ms, 600000 + 3 * 300000 + 7000);
+	assert_int_equal(config.failure_hooks_ms, 300000);
+	app_config_release(&config);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(hooks_are_compiled_in_their_order),
 		cmocka_unit_test(every_default_is_set),
 		cmocka_unit_test(a_full_file_is_compiled_for_its_environment),
 		cmocka_unit_test(another_environment_has_only_the_defaults),

@@ -135,7 +135,7 @@ static void a_deployment_is_kept_whole(void **state)
 	struct place *place = *state;
 	struct ledger *ledger = opened(place->path);
 	struct ledger_deployment d = sample("1", "shop", 1000);
-	assert_int_equal(ledger_begin(ledger, &d, NULL), 0);
+	assert_int_equal(ledger_begin(ledger, &d, NULL, 0, NULL), 0);
 	assert_history(ledger, NULL, NULL, 9, "1 shop running 0;");
 
 	d.class_name = "FULL_RESTART";
@@ -172,7 +172,7 @@ static void history_is_newest_first(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		struct ledger_deployment d =
 			sample(rows[i].id, rows[i].app, rows[i].started_unix_ms);
-		assert_int_equal(ledger_begin(ledger, &d, NULL), 0);
+		assert_int_equal(ledger_begin(ledger, &d, NULL, 0, NULL), 0);
 	}
 	assert_history(ledger, NULL, NULL, 9,
 		"e shop running 0;d shop running 0;b shop running 0;a blog running 0;");
@@ -195,7 +195,7 @@ static void two_handles_work_at_once(void **state)
 		char id[16];
 		snprintf(id, sizeof(id), "%u", i);
 		struct ledger_deployment d = sample(id, "shop", i);
-		assert_int_equal(ledger_begin(i % 2 ? a : b, &d, NULL), 0);
+		assert_int_equal(ledger_begin(i % 2 ? a : b, &d, NULL, 0, NULL), 0);
 		d.outcome = "committed";
 		assert_int_equal(ledger_end(i % 2 ? b : a, &d, NULL, 0, NULL), 0);
 	}
@@ -219,7 +219,7 @@ static void *open_and_write(void *user)
 	struct ledger *ledger = NULL;
 	struct ledger_deployment d = sample(opener->id, "shop", 1);
 	if (ledger_open(opener->path, &ledger, &opener->err) == 0)
-		ledger_begin(ledger, &d, &opener->err);
+		ledger_begin(ledger, &d, NULL, 0, &opener->err);
 	ledger_free(ledger);
 	return NULL;
 }
@@ -252,14 +252,14 @@ static void the_same_id_twice_is_an_error(void **state)
 	struct ledger *ledger = opened(place->path);
 	struct ledger_deployment d = sample("1", "shop", 1);
 	struct err err = ERR_INIT;
-	assert_int_equal(ledger_begin(ledger, &d, NULL), 0);
-	assert_int_equal(ledger_begin(ledger, &d, &err), -1);
+	assert_int_equal(ledger_begin(ledger, &d, NULL, 0, NULL), 0);
+	assert_int_equal(ledger_begin(ledger, &d, NULL, 0, &err), -1);
 	assert_int_equal(err.code, ERR_EXISTS);
 	d.id = "2";
 	assert_int_equal(ledger_end(ledger, &d, NULL, 0, &err), -1);
 	assert_int_equal(err.code, ERR_NOT_FOUND);
 	/* The failed transaction is over. */
-	assert_int_equal(ledger_begin(ledger, &d, NULL), 0);
+	assert_int_equal(ledger_begin(ledger, &d, NULL, 0, NULL), 0);
 	assert_int_equal(ledger_end(ledger, &d, NULL, 0, NULL), 0);
 	ledger_free(ledger);
 }
@@ -324,7 +324,146 @@ static void the_default_place_is_made(void **state)
 	assert_int_equal(err.code, ERR_CONFIG);
 }
 
+/* As the first version of the schema made it, with a deployment in it. */
+static void an_old_ledger_is_brought_up_to_date(void **state)
+{
+	struct place *place = *state;
+	struct ledger *ledger = opened(place->path);
+	struct err err = ERR_INIT;
+	struct ledger_deployment row = sample("0123456789abcdef0123456789abcdef", "shop", 1000);
+	assert_int_equal(ledger_begin(ledger, &row, NULL, 0, &err), 0);
+	ledger_free(ledger);
+	exec_sql(place->path,
+		"DROP TABLE receipts; DROP TABLE deployment_progress;"
+		"ALTER TABLE deployments DROP COLUMN folder;"
+		"ALTER TABLE deployments DROP COLUMN forced;"
+		"ALTER TABLE deployments DROP COLUMN retry_bad; PRAGMA user_version = 1");
+	ledger = opened(place->path);
+	struct ledger_receipt receipt = {.host = "web1",
+		.host_key = BYTES("k", 1),
+		.app = "shop",
+		.environment = "production",
+		.journal_number = 7,
+		.payload = BYTES("p", 1),
+		.signature = BYTES("s", 1)};
+	assert_int_equal(ledger_receipt_store(ledger, &receipt, &err), LEDGER_RECEIPT_STORED);
+	size_t count = 0;
+	assert_int_equal(ledger_history(ledger, NULL, NULL, 10, count_rows, &count, &err), 0);
+	assert_int_equal(count, 1);
+	ledger_free(ledger);
+}
+
+struct received {
+	uint64_t numbers[8];
+	size_t count;
+	char payload[8];
+};
+
+static int receive(void *user, const struct ledger_receipt *receipt)
+{
+	struct received *received = user;
+	received->numbers[received->count++] = receipt->journal_number;
+	snprintf(received->payload, sizeof(received->payload), "%.*s", (int)receipt->payload.len,
+		(const char *)receipt->payload.data);
+	assert_string_equal(receipt->host, "web1");
+	return received->count == 3;
+}
+
+static void receipts_are_kept_by_host_and_place(void **state)
+{
+	struct place *place = *state;
+	struct ledger *ledger = opened(place->path);
+	struct err err = ERR_INIT;
+	static const struct {
+		const char *key, *app, *payload;
+		uint64_t number;
+		int outcome;
+	} rows[] = {
+		{"kkk", "shop", "nine", 9, LEDGER_RECEIPT_STORED},
+		{"kkk", "shop", "two", 2, LEDGER_RECEIPT_STORED},
+		{"kkk", "shop", "nine", 9, LEDGER_RECEIPT_STORED}, /* again: the same */
+		{"kkk", "shop", "other", 2, LEDGER_RECEIPT_CONFLICT},
+		{"xxx", "shop", "other", 2, LEDGER_RECEIPT_STORED},
+		{"kkk", "mail", "other", 2, LEDGER_RECEIPT_STORED},
+		{"kkk", "shop", "ten", 10, LEDGER_RECEIPT_STORED},
+		{"kkk", "shop", "more", 11, LEDGER_RECEIPT_STORED},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct ledger_receipt receipt = {.host = "web1",
+			.host_key = BYTES_STR(rows[i].key),
+			.app = rows[i].app,
+			.environment = "production",
+			.journal_number = rows[i].number,
+			.payload = BYTES_STR(rows[i].payload),
+			.signature = BYTES_STR("s")};
+		assert_int_equal(ledger_receipt_store(ledger, &receipt, &err), rows[i].outcome);
+	}
+	struct received received = {0};
+	assert_int_equal(ledger_receipts(ledger, BYTES_STR("kkk"), "shop", "production", receive,
+				 &received, &err),
+		0);
+	assert_int_equal(received.count, 3); /* it stopped when it was told to */
+	assert_int_equal(received.numbers[0], 2);
+	assert_int_equal(received.numbers[1], 9);
+	assert_string_equal(received.payload, "ten");
+	ledger_free(ledger);
+}
+
 #define IN_A_PLACE(test) cmocka_unit_test_setup_teardown(test, make_place, remove_place)
+
+/* ---- what another coordinator finds ---- */
+
+static int list_recalled(void *user, const struct ledger_deployment *d,
+	const struct ledger_progress *progress, size_t count)
+{
+	struct buf *text = user;
+	buf_printf(text, "%s %s %s %d", d->id, d->folder, d->forced, d->retry_bad);
+	for (size_t i = 0; i < count; i++)
+		buf_printf(text, " %s=%d/%d", progress[i].host, (int)progress[i].showing,
+			(int)progress[i].shown);
+	buf_append_str(text, ";");
+	return 0;
+}
+
+static void assert_recalls(struct ledger *ledger, const char *prefix, const char *expected)
+{
+	AUTO(buf) struct buf text = {0};
+	assert_int_equal(
+		ledger_recall(ledger, "shop", "production", prefix, list_recalled, &text, NULL), 0);
+	assert_string_equal(text.len ? buf_str(&text) : "", expected);
+}
+
+static void what_runs_is_recalled_with_what_was_shown(void **state)
+{
+	const struct place *place = *state;
+	struct ledger *ledger = opened(place->path);
+	struct ledger_deployment first = sample("aa11", "shop", 1000);
+	struct ledger_deployment second = sample("aa22", "shop", 2000);
+	const struct ledger_progress begun[] = {{"web1", 7, 7}, {"web2", 0, 0}};
+	const struct ledger_progress later[] = {{"web1", 9, 8}};
+	first.folder = "/srv/site";
+	first.forced = "full";
+	first.retry_bad = 1;
+	assert_int_equal(ledger_begin(ledger, &first, begun, 2, NULL), 0);
+	assert_int_equal(ledger_begin(ledger, &second, NULL, 0, NULL), 0);
+	assert_int_equal(ledger_set_progress(ledger, "aa11", later, 1, NULL), 0);
+	ledger_free(ledger); /* killed */
+
+	ledger = opened(place->path);
+	assert_recalls(ledger, NULL, "aa22   0;aa11 /srv/site full 1 web1=9/8 web2=0/0;");
+	assert_recalls(ledger, "aa1", "aa11 /srv/site full 1 web1=9/8 web2=0/0;");
+	assert_recalls(ledger, "11", "");
+	first.outcome = "committed";
+	first.ended_unix_ms = 3000;
+	assert_int_equal(ledger_end(ledger, &first, NULL, 0, NULL), 0);
+	assert_recalls(ledger, NULL, "aa22   0;");
+	assert_recalls(ledger, "aa11", "aa11 /srv/site full 1 web1=9/8 web2=0/0;");
+	assert_int_equal(ledger_supersede(ledger, "shop", "production", 2000, NULL), 0);
+	assert_recalls(ledger, NULL, "aa22   0;");
+	assert_int_equal(ledger_supersede(ledger, "shop", "production", 2001, NULL), 0);
+	assert_recalls(ledger, NULL, "");
+	ledger_free(ledger);
+}
 
 int main(void)
 {
@@ -336,6 +475,9 @@ int main(void)
 		IN_A_PLACE(the_same_id_twice_is_an_error),
 		IN_A_PLACE(what_is_not_a_ledger_is_said),
 		IN_A_PLACE(the_default_place_is_made),
+		IN_A_PLACE(an_old_ledger_is_brought_up_to_date),
+		IN_A_PLACE(receipts_are_kept_by_host_and_place),
+		IN_A_PLACE(what_runs_is_recalled_with_what_was_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,10 +84,10 @@ static void tell(struct report *report)
 	event.number = 7;
 	event.unix_ms = 1736346615000;
 	event.state = FAIRLEAD__V1__STATE__STATE_RESTARTED;
-	report_event(report, 0, &event);
+	report_event(report, 0, &event, REPORT_UNSEEN);
 	event.service = pb_str("web");
 	event.message = pb_str("started, pid 12\nforged");
-	report_event(report, 0, &event);
+	report_event(report, 0, &event, REPORT_UNSEEN);
 	report_host_end(report, 0, "committed", NULL, NULL);
 	report_host_end(report, 1, "rolled_back", &probe_error, "HTTP 500\nlast line\n");
 	report_end(report, "failed", 5, 1234, "APP_ONLY: abc1234 → def5678 on 2 hosts");

@@ -43,7 +43,41 @@ static const struct {
 	{'l', ROLLOUT_ON_REFUSED, ERR_LOCKED},
 	{'d', ROLLOUT_ON_REFUSED, ERR_DENIED},
 	{'u', ROLLOUT_ON_UNREACHABLE, ERR_UNREACHABLE},
+	{'k', ROLLOUT_ON_ABORTED, ERR_CANCELLED},
 };
+
+/* "<host>=<letter>": adopted; "<host>!<letter>": corrected. */
+static const struct {
+	char letter;
+	enum rollout_state state;
+	enum err_code cause;
+} adopted[] = {
+	{'q', ROLLOUT_PREPARING, ERR_NONE},
+	{'p', ROLLOUT_PREPARED, ERR_NONE},
+	{'v', ROLLOUT_ACTIVATING, ERR_NONE},
+	{'h', ROLLOUT_HEALTHY, ERR_NONE},
+	{'c', ROLLOUT_COMMITTED, ERR_NONE},
+	{'b', ROLLOUT_ROLLING_BACK, ERR_FAILED},
+	{'a', ROLLOUT_ABORTED, ERR_DEADLINE},
+	{'k', ROLLOUT_ABORTED, ERR_CANCELLED},
+	{'r', ROLLOUT_ROLLED_BACK, ERR_FAILED},
+	{'R', ROLLOUT_ROLLED_BACK, ERR_CANCELLED},
+	{'f', ROLLOUT_FAILED_SAFE, ERR_FAILED},
+	{'u', ROLLOUT_UNREACHED, ERR_UNREACHABLE},
+	{'l', ROLLOUT_LOST, ERR_UNREACHABLE},
+};
+
+static void set(struct rollout *r, size_t host, char how, char letter)
+{
+	for (size_t i = 0; i < ARRAY_LEN(adopted); i++) {
+		if (adopted[i].letter != letter)
+			continue;
+		if (how == '=')
+			rollout_adopt(r, host, adopted[i].state, adopted[i].cause);
+		else
+			rollout_correct(r, host, adopted[i].state);
+	}
+}
 
 static void play(struct rollout *r, const char *script, struct buf *said)
 {
@@ -57,6 +91,11 @@ static void play(struct rollout *r, const char *script, struct buf *said)
 			rollout_interrupt(r);
 		} else {
 			size_t host = (size_t)(*s++ - '0');
+			if (*s == '=' || *s == '!') {
+				set(r, host, s[0], s[1]);
+				s++;
+				continue;
+			}
 			for (size_t i = 0; i < ARRAY_LEN(letters); i++)
 				if (letters[i].letter == *s)
 					rollout_event(r, host, letters[i].event, letters[i].cause);
@@ -118,6 +157,65 @@ static void runs_go_as_the_design_says(void **state)
 			"P0 P1 A0 A1 C0 C1 B1 F0 ", ROLLOUT_MIXED},
 		{"no confirm in time", &all_or_nothing, 2, "> 0p 1p 0h 0r 1r", "P0 P1 A0 A1 B1 F0 ",
 			ROLLOUT_REVERTED},
+		{"another terminal aborts it", &all_or_nothing, 2, "> 0p 1k 0k", "P0 P1 B0 F0 ",
+			ROLLOUT_INTERRUPTED},
+		{"adopted: some prepared, one never heard of it", &all_or_nothing, 3,
+			"0=p 1=q > 2p 1p 0h 1h 2h 0c 1c 2c", "P2 A0 A1 A2 C0 C1 C2 F0 ",
+			ROLLOUT_DONE},
+		{"adopted: one was aborted meanwhile", &all_or_nothing, 2, "0=p 1=a > 0a", "B0 F0 ",
+			ROLLOUT_UNCHANGED},
+		{"adopted: all prepared", &all_or_nothing, 2, "0=p 1=p > 0h 1h 0c 1c",
+			"A0 A1 C0 C1 F0 ", ROLLOUT_DONE},
+		{"adopted: one activated, one not yet", &all_or_nothing, 2, "0=v 1=p > 0h 1h 0c 1c",
+			"A0 A1 C0 C1 F0 ", ROLLOUT_DONE},
+		{"adopted: all healthy", &all_or_nothing, 2, "0=h 1=h > 0c 1c", "C0 C1 F0 ",
+			ROLLOUT_DONE},
+		{"adopted: one committed", &all_or_nothing, 2, "0=c 1=h > 1c", "C1 F0 ",
+			ROLLOUT_DONE},
+		{"adopted: one committed, one still prepared", &all_or_nothing, 2,
+			"0=c 1=p > 1h 1c", "A1 C1 F0 ", ROLLOUT_DONE},
+		{"adopted: one committed, one too late", &all_or_nothing, 3, "0=c 1=r 2=h > 2c",
+			"C2 F0 ", ROLLOUT_MIXED},
+		{"adopted: one going back", &all_or_nothing, 2, "0=b 1=h > 0r 1r", "B0 B1 F0 ",
+			ROLLOUT_REVERTED},
+		{"adopted: one going back, one at work", &all_or_nothing, 2, "0=b 1=v > 0r 1r",
+			"B0 B1 F0 ", ROLLOUT_REVERTED},
+		{"adopted: all over, committed", &all_or_nothing, 2, "0=c 1=c >", "F0 ",
+			ROLLOUT_DONE},
+		{"adopted: all over, gone back", &all_or_nothing, 2, "0=r 1=r >", "F0 ",
+			ROLLOUT_REVERTED},
+		{"adopted: all over, the leases ended", &all_or_nothing, 2, "0=a 1=a >", "F0 ",
+			ROLLOUT_UNCHANGED},
+		{"adopted: one was told to go back", &one_may_fail, 2, "0=k 1=p > 1a", "B1 F0 ",
+			ROLLOUT_INTERRUPTED},
+		{"another coordinator has confirmed", &all_or_nothing, 2, "> 0p 1p 0c 1c",
+			"P0 P1 A0 A1 F0 ", ROLLOUT_DONE},
+		{"another coordinator has taken it back", &all_or_nothing, 2, "> 0p 1r 0a",
+			"P0 P1 B0 F0 ", ROLLOUT_REVERTED},
+		{"aborted, and another coordinator had confirmed", &all_or_nothing, 2,
+			"> 0p i 0c 1a", "P0 P1 B1 B0 F0 ", ROLLOUT_MIXED},
+		{"adopted: all over, aborted", &all_or_nothing, 2, "0=k 1=R >", "F0 ",
+			ROLLOUT_INTERRUPTED},
+		{"adopted: gone back because another failed", &all_or_nothing, 2, "0=R 1=r >",
+			"F0 ", ROLLOUT_REVERTED},
+		{"adopted: the way back failed", &all_or_nothing, 2, "0=f 1=h > 1r", "B1 F0 ",
+			ROLLOUT_REVERT_FAILED},
+		{"adopted: one not reached, and it may be live", &all_or_nothing, 2, "0=l 1=h > 1r",
+			"B1 F0 ", ROLLOUT_MIXED},
+		{"adopted: one not reached before any was live", &all_or_nothing, 2, "0=u 1=p > 1a",
+			"B1 F0 ", ROLLOUT_UNCHANGED},
+		{"adopted: one not reached is skipped", &skip, 2, "0=u 1=h > 1c", "C1 F0 ",
+			ROLLOUT_DONE_SKIPPED},
+		{"adopted: left out when the others went on", &one_may_fail, 2, "1=h > 1c",
+			"C1 F0 ", ROLLOUT_MIXED},
+		{"adopted, then aborted", &all_or_nothing, 2, "0=v 1=h > i 0r 1r", "A0 B0 B1 F0 ",
+			ROLLOUT_INTERRUPTED},
+		{"adopted to be aborted", &all_or_nothing, 3, "0=v 1=p 2=b i > 0r 1a 2r",
+			"B2 B1 B0 F0 ", ROLLOUT_INTERRUPTED},
+		{"read back: it committed after all", &all_or_nothing, 1, "> 0p 0h 0u 0!c",
+			"P0 A0 C0 F0 ", ROLLOUT_DONE},
+		{"read back: it went back after all", &all_or_nothing, 2, "> 0p 1p 0h 1h 0c 1c 1!r",
+			"P0 P1 A0 A1 C0 C1 F0 ", ROLLOUT_MIXED},
 		{"late news is ignored", &all_or_nothing, 1, "> 0p 0p 0h 0h 0c 0c 0r 0u",
 			"P0 A0 C0 F0 ", ROLLOUT_DONE},
 	};

@@ -1,0 +1,18 @@
+# Every message of proto/, so that none can be forgotten.
+set(messages "")
+file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/proto/fairlead/v1/*.proto)
+foreach(proto ${protos})
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${proto})
+    get_filename_component(name ${proto} NAME_WE)
+    string(APPEND includes "#include \"fairlead/v1/${name}.pb-c.h\"\n")
+    file(STRINGS ${proto} lines REGEX "^message [A-Za-z]+ {")
+    foreach(line ${lines})
+        string(REGEX REPLACE "^message ([A-Za-z]+) {.*" "\\1" message "${line}")
+        string(REGEX REPLACE "([a-z0-9])([A-Z])" "\\1_\\2" message ${message})
+        string(TOLOWER ${message} message)
+        list(APPEND descriptors "&fairlead__v1__${message}__descriptor")
+    endforeach()
+endforeach()
+list(JOIN descriptors ", " descriptors)
+file(CONFIGURE OUTPUT generated/messages-generated.h
+    CONTENT "@includes@#define MESSAGES @descriptors@\n" @ONLY)
