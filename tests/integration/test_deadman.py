@@ -2,9 +2,7 @@
 and when the host was rebooted. Real processes; a reboot is all processes of the host killed, and another boot's
 id in the file that agent.yaml names."""
 
-import datetime
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -12,7 +10,7 @@ import time
 
 import pytest
 
-from lab import ROOT, process_alive, processes_below, wait_until
+from lab import ROOT, processes_below, wait_until
 
 
 def kill_all(host):
@@ -135,41 +133,6 @@ def test_recover_is_refused_while_the_core_lives(booted):
     assert run.returncode == 3 and "another agent runs" in run.stderr, run.stderr
     wait_until(lambda: journal_says(booted.host, "rolled_back"), "the agent undoes it itself", 60)
     assert_back(booted, before)
-
-
-def test_recover_killed_at_any_moment_is_harmless(booted):
-    """Each is killed a little later than the one before, until one comes to its end."""
-    before = activated(booted, confirm="5s")
-    host = booted.host
-    wait_until(lambda: journal_says(host, "healthy"), "it is healthy")
-    host.stop(signal.SIGKILL)
-    wait_until(lambda: time.time() > until(recover(host)), "its time is over")
-    killed = 0
-    for milliseconds in range(2, 60000, 20):
-        process = subprocess.Popen(host.command("recover"), env=booted.env, stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            _, said = process.communicate(timeout=milliseconds / 1000)
-            assert process.returncode == 0, said
-            break
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.communicate()
-            killed += 1
-    assert killed > 0
-    host.start()
-    [status] = booted.fairlead("status", "--json").exits(0).ndjson
-    # Taken up more than three times, the way back is given up, and says so.
-    assert status["running"] is None and status["last"]["state"] in ("rolled_back", "failed_safe")
-    assert host.release == before
-    booted.fairlead("audit").exits(0)
-    booted.deploy("--retry-bad").exits(0)
-
-
-def until(said):
-    """When the time of what was left alone is over; 0: it was not left alone."""
-    found = re.search(r"has time until (\S+)", said)
-    return datetime.datetime.fromisoformat(found[1]).timestamp() + 1 if found else 0
 
 
 def test_prepared_is_kept_until_its_lease_ends(booted):
