@@ -198,7 +198,7 @@ static const struct option_row option_rows[] = {
 	{"retry-bad", 0, OPTION_FLAG, NULL, FIELD(retry_bad),
 		"deploy a release although it failed before"},
 	{"detach", 0, OPTION_FLAG, NULL, FIELD(detach),
-		"leave once every host is switched; `fairlead resume` confirms"},
+		"leave once every host runs the new release; `fairlead resume` confirms"},
 	{"allow-dirty", 0, OPTION_FLAG, NULL, FIELD(allow_dirty),
 		"deploy HEAD although there are uncommitted changes; they stay here"},
 	{0},

@@ -145,7 +145,7 @@ static const struct option_row option_rows[] = {
 	{"resolve", 0, OPTION_STRING, "DECISION", offsetof(struct options, resolve),
 		"about a step that was cut off: done, redo or undo"},
 	{"detach", 0, OPTION_FLAG, NULL, offsetof(struct options, detach),
-		"leave again once every host is switched"},
+		"leave again once every host runs the new release"},
 	{0},
 };
 

@@ -100,7 +100,7 @@ void deployment_turn(struct deployment *d)
 	tick(d);
 }
 
-/* Has every host that goes on been heard to have switched? */
+/* Has every host that goes on been heard to run the new release? */
 static bool all_switched(const struct deployment *d)
 {
 	size_t switched = 0;
@@ -108,7 +108,7 @@ static bool all_switched(const struct deployment *d)
 		const struct deployment_target *target = &d->targets[i];
 		if (target_is_over(target))
 			continue;
-		if (target->host_state < FAIRLEAD__V1__STATE__STATE_SWITCHED)
+		if (!target_state_is_switched(target->host_state))
 			return false;
 		switched++;
 	}

@@ -32,7 +32,7 @@ struct deployment_host {
 };
 
 enum deployment_aim { DEPLOYMENT_FINISH, DEPLOYMENT_UNDO };
-/* DETACH: leave once every host is switched; they go on alone. */
+/* DETACH: leave once every host runs the new release; they go on alone. */
 enum deployment_stay { DEPLOYMENT_STAY, DEPLOYMENT_DETACH };
 /* What the first SIGINT does. */
 enum deployment_interrupts { DEPLOYMENT_ABORTS, DEPLOYMENT_ASKS };

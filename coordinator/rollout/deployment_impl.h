@@ -102,6 +102,8 @@ void target_take_status(
 void target_refused(struct deployment_target *target);
 bool target_is_own(const struct deployment_target *target, const ProtobufCBinaryData *id);
 bool target_state_is_final(Fairlead__V1__State state);
+/* The switch lies behind it; `switched` itself is said before the act. */
+bool target_state_is_switched(Fairlead__V1__State state);
 
 /* The host is in a final state: the report is told, once. */
 void target_report_end(struct deployment_target *target);

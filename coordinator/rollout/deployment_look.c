@@ -33,7 +33,8 @@ static bool suits(enum rollout_verb verb, Fairlead__V1__State state)
 {
 	switch (verb) {
 	case ROLLOUT_ACTIVATE:
-		return state == S(PREPARED) || state == S(SWITCHED) || state == S(RESTARTED);
+		return state == S(PREPARED) || state == S(ACTIVATING) || state == S(SWITCHED) ||
+		       state == S(RESTARTED) || state == S(SERVING);
 	case ROLLOUT_CONFIRM:
 		return state == S(HEALTHY);
 	case ROLLOUT_ABORT:

@@ -189,6 +189,18 @@ bool target_state_is_final(Fairlead__V1__State state)
 	return (size_t)state < ARRAY_LEN(meanings) && meanings[state].final;
 }
 
+bool target_state_is_switched(Fairlead__V1__State state)
+{
+	static const bool switched[] = {
+		[S(RESTARTED)] = true,
+		[S(SERVING)] = true,
+		[S(HELD_AFTER)] = true,
+		[S(HEALTHY)] = true,
+		[S(COMMITTED)] = true,
+	};
+	return (size_t)state < ARRAY_LEN(switched) && switched[state];
+}
+
 void target_take_status(
 	struct deployment_target *target, const Fairlead__V1__DeploymentStatus *status)
 {

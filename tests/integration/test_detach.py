@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from hooks import Hooks, running
 from lab import wait_until
 from terminal import Terminal
 from test_resume import HASTY, PATIENT, assert_new, change, settled
@@ -128,6 +129,20 @@ def test_detach_leaves_once_all_have_switched(ready):
     assert switched(ready), left
     ready.fairlead("resume").exits(0)
     assert_new(ready)
+
+
+def test_detach_does_not_leave_while_the_hooks_before_the_switch_run(fleet):
+    fleet.deploy().exits(0)
+    fleet.old = fleet.releases()
+    hooks = Hooks(fleet)
+    wait = 'while [ ! -e "{gate}" ]; do sleep 0.05; done'
+    hooks.use(PATIENT, before=[hooks.script("wait", wait)])
+    _, coordinator = fleet.popen("deploy", "--detach")
+    wait_until(lambda: (running(fleet) or {}).get("state") == "activating", "the hook runs")
+    hooks.gate.touch()
+    out, err = coordinator.communicate(timeout=90)
+    assert coordinator.returncode == 12, out + err
+    assert switched(fleet), out + err
 
 
 def test_detached_and_never_confirmed_goes_back(three):
