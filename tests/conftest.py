@@ -4,6 +4,7 @@ Figures for docs/reliability.md are counted by the fixture `tally` and printed a
 all workers."""
 
 import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,6 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure():
+    """Programs under test inherit their signals from here: a job in the background ignores SIGINT, and what is ignored
+    stays so in the programs that are executed, where nobody could interrupt them."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 def pytest_addoption(parser):

@@ -374,7 +374,7 @@ def processes_below(directory):
 def end_leftovers(directory):
     """What still runs although everything was stopped; it is killed, for the next test's sake."""
     try:
-        wait_until(lambda: not processes_below(directory), "all processes ended", timeout=5)
+        wait_until(lambda: not processes_below(directory), "all processes ended")
         return []
     except AssertionError:
         left = processes_below(directory)

@@ -106,14 +106,14 @@ def test_stopping_the_services_leaves_none(deployed):
 def test_stopping_the_services_is_refused_while_the_agent_runs(deployed):
     pid = deployed.host.pid
     run = subprocess.run(deployed.host.command("stop-services"), env=deployed.env,
-                         capture_output=True, text=True, timeout=20, check=False)
+                         capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode != 0 and run.stderr
     assert deployed.host.pid == pid
 
 
 def test_a_second_agent_on_the_same_state_is_refused(deployed):
     second = subprocess.run(deployed.host.command("run"), env=deployed.env, capture_output=True,
-                            text=True, timeout=20, check=False)
+                            text=True, timeout=60, check=False)
     assert second.returncode != 0
     assert deployed.fairlead("status").status == 0
 

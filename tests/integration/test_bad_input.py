@@ -24,7 +24,7 @@ def guarded(deployed):
 
 
 CONFIGS = [
-    ("start_period: 3s", "start_period: soon", ["fairlead.yaml:24", "start_period", "soon"]),
+    ("start_period: 10s", "start_period: soon", ["fairlead.yaml:24", "start_period", "soon"]),
     ("driver: process", "driver: proces", ["driver", "proces", "process"]),
     ("driver: process", "drivr: process", ["drivr", "driver"]),
     ("driver: process", "driver: compose", ["compose"]),
@@ -190,7 +190,7 @@ def test_an_invalid_agent_config_is_said_and_the_agent_ends(desk, tmp_path, text
     if text is not None:
         config.write_text(text)
     run = subprocess.run([desk.bin / "fairlead-agent", "run", "--config", config], env=desk.env,
-                         capture_output=True, text=True, timeout=20, check=False)
+                         capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 2, run.stderr
     for word in words:
         assert word in run.stderr

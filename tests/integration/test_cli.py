@@ -114,10 +114,10 @@ def test_c_and_directory_options(desk, tmp_path):
 
 def test_a_full_pipe_or_a_closed_one_is_not_a_crash(desk):
     run = subprocess.run(f"'{desk.bin}/fairlead' --help | true", shell=True, env=desk.env,
-                         capture_output=True, text=True, timeout=20, check=False)
+                         capture_output=True, text=True, timeout=60, check=False)
     assert run.stderr == ""
     full = subprocess.run(f"'{desk.bin}/fairlead' --help > /dev/full", shell=True, env=desk.env,
-                          capture_output=True, text=True, timeout=20, check=False)
+                          capture_output=True, text=True, timeout=60, check=False)
     assert full.returncode != 0
 
 

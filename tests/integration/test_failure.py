@@ -11,6 +11,7 @@ pytestmark = pytest.mark.threads
 
 
 def break_page(fleet):
+    fleet.repo.replace("fairlead.yaml", "start_period: 10s", "start_period: 1s")
     fleet.repo.replace("src/page.html", "{visits}", "many")
     fleet.repo.commit(message="break the page")
 
@@ -76,7 +77,7 @@ def test_a_failing_first_deployment_leaves_nothing_running(fleet):
 
 def test_a_health_check_that_never_answers_times_out(deployed):
     before = deployed.releases()
-    deployed.repo.replace("fairlead.yaml", "start_period: 3s", "start_period: 100ms")
+    deployed.repo.replace("fairlead.yaml", "start_period: 10s", "start_period: 100ms")
     deployed.repo.replace("src/server.py", "status, answer = health()",
                           "threading.Event().wait()")
     deployed.repo.commit()
