@@ -86,8 +86,14 @@ void deployment_watch_health(struct deployment *d)
 		struct deployment_watch *watch = &d->watches[d->watch_count++];
 		watch->d = d;
 		watch->plan = undoing ? service->old_plan : service->new_plan;
-		watch->watch = health_watch_start(
-			d->app->core->prober, &d->app->services, watch->plan, on_verdict, watch);
+		const struct health_subject subject = {
+			.context = &d->app->services,
+			.plan = watch->plan,
+			.release = undoing ? &d->from : &d->to,
+			.commit = undoing ? d->status->commit_from : d->status->commit_to,
+		};
+		watch->watch =
+			health_watch_start(d->app->core->prober, &subject, on_verdict, watch);
 	}
 	if (d->watch_count == 0)
 		all_healthy(d);

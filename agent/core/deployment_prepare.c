@@ -1,6 +1,7 @@
 /* Preparing, while nothing live is touched: the release is staged by a worker and checked. */
 #include "agent/core/deployment_hooks.h"
 
+#include "agent/service/probe_check.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
 #include "common/os/clock.h"
@@ -197,7 +198,8 @@ static int check_services(struct deployment *d, struct err *err)
 			return err_set(err, ERR_CONFIG,
 				"service '%s': this agent has no driver '%s'", plan->name,
 				plan->driver);
-		if (ops->check(&d->app->services, plan, path, err) < 0)
+		if (ops->check(&d->app->services, plan, path, err) < 0 ||
+			probe_check(plan, path, err) < 0)
 			return err_wrap(err, "service '%s'", plan->name);
 	}
 	return 0;

@@ -126,6 +126,17 @@ static int expand_command(
 	return expand_bytes(config, &command->log_file, err);
 }
 
+static int expand_probe(
+	const struct agent_config *config, Fairlead__V1__Probe *probe, struct err *err)
+{
+	Fairlead__V1__HttpProbe *http = probe->http;
+	if (http && (expand_str(config, &http->url, err) < 0 ||
+			    expand_str(config, &http->address, err) < 0 ||
+			    expand_str(config, &http->ca_file, err) < 0))
+		return -1;
+	return 0;
+}
+
 int variables_apply(const struct agent_config *config, const Fairlead__V1__ServicePlan *plan,
 	Fairlead__V1__ServicePlan **ret, struct err *err)
 {
@@ -134,8 +145,7 @@ int variables_apply(const struct agent_config *config, const Fairlead__V1__Servi
 	if (rc == 0 && copy->command)
 		rc = expand_command(config, copy->command, err);
 	for (size_t i = 0; rc == 0 && i < copy->n_probes; i++)
-		if (copy->probes[i]->http)
-			rc = expand_str(config, &copy->probes[i]->http->url, err);
+		rc = expand_probe(config, copy->probes[i], err);
 	if (rc < 0) {
 		err_wrap(err, "service '%s'", copy->name);
 		pb_free(&copy->base);

@@ -1,5 +1,6 @@
 #include "agent/probe/http.h"
 
+#include "agent/probe/match.h"
 #include "agent/probe/probe.h"
 #include "common/base/mem.h"
 #include "common/base/pb.h"
@@ -31,6 +32,7 @@ static void set_common(struct http *http, CURL *easy)
 	if (timeout == 0 || timeout > INT32_MAX)
 		timeout = PROBE_TIMEOUT_MS;
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, http);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->error);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)timeout);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
@@ -40,8 +42,33 @@ static void set_common(struct http *http, CURL *easy)
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 }
 
+/* Only these authorities, not the host's beside them. */
+static void set_authorities(const struct http *http, CURL *easy)
+{
+	const ProtobufCBinaryData *pem = &http->request->authorities;
+	if (pem->len == 0)
+		return;
+	struct curl_blob blob = {.data = pem->data, .len = pem->len, .flags = CURL_BLOB_NOCOPY};
+	curl_easy_setopt(easy, CURLOPT_CAINFO_BLOB, &blob);
+	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+}
+
+/* The url's host is then only the name that is asked for, and that a certificate must have. */
+static void set_address(struct http *http, CURL *easy)
+{
+	const char *address = http->request->probe->http->address;
+	if (!*address)
+		return;
+	int is_v6 = strchr(address, ':') != NULL;
+	AUTO_FREE char *rule = xasprintf("::%s%s%s:", is_v6 ? "[" : "", address, is_v6 ? "]" : "");
+	http->connect_to = curl_slist_append(NULL, rule);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
+}
+
 static CURLcode set_http(struct http *http, CURL *easy)
 {
+	set_authorities(http, easy);
+	set_address(http, easy);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_HTTP09_ALLOWED, 0L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "fairlead-probe/" FAIRLEAD_VERSION);
@@ -81,15 +108,11 @@ struct http *http_new(Fairlead__V1__ProbeRequest *request)
 void http_free(struct http *http)
 {
 	curl_easy_cleanup(http->easy);
+	curl_slist_free_all(http->connect_to);
 	if (http->request)
 		pb_free(&http->request->base);
 	buf_release(&http->body);
 	free(http);
-}
-
-static int body_has(const struct http *http, const char *wanted)
-{
-	return memmem(http->body.data, http->body.len, wanted, strlen(wanted)) != NULL;
 }
 
 static void show_body(const struct http *http, struct buf *answer)
@@ -104,28 +127,47 @@ static void show_body(const struct http *http, struct buf *answer)
 		buf_append_str(answer, "…");
 }
 
+/* Borrowed from the handle. */
+static const char *release_header(const struct http *http)
+{
+	const Fairlead__V1__ReleaseMatch *release = http->request->probe->http->release;
+	struct curl_header *header = NULL;
+	if (!release || !*release->header ||
+		curl_easy_header(http->easy, release->header, 0, CURLH_HEADER, -1, &header) !=
+			CURLHE_OK)
+		return NULL;
+	return header->value;
+}
+
 static int judge_http(const struct http *http, uint64_t latency_us, struct buf *answer)
 {
-	const Fairlead__V1__HttpProbe *probe = http->request->probe->http;
-	long status = 0;
-	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &status);
-	long low = probe->status_min ? (long)probe->status_min : 200;
-	long high = probe->status_max ? (long)probe->status_max : 299;
+	struct match_answer found = {
+		.body = buf_bytes(&http->body),
+		.body_is_cut = http->body_is_cut,
+		.header = release_header(http),
+	};
+	curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &found.status);
 	char took[TEXT_UNIT_SIZE];
-	buf_printf(answer, "HTTP %ld in %s", status, text_duration(latency_us / 1000, took));
-	int ok = status >= low && status <= high;
-	if (!ok)
-		buf_printf(answer, ", wanted %ld-%ld", low, high);
-	else if (!body_has(http, probe->body_contains)) {
-		ok = 0;
-		buf_append_str(answer, ", wanted '");
-		text_escape(
-			answer, BYTES(probe->body_contains, strnlen(probe->body_contains, 100)));
-		buf_printf(answer, "' in %s", http->body_is_cut ? "the first 64 KiB" : "the body");
-	}
+	buf_printf(answer, "HTTP %ld in %s", found.status, text_duration(latency_us / 1000, took));
+	int ok = match_http(http->request, &found, answer);
 	if (http->body.len)
 		show_body(http, answer);
 	return ok;
+}
+
+/* libcurl's own words tell what is wrong with a certificate; elsewhere the plain ones say more. */
+static const char *tell_failure(const struct http *http, CURLcode result)
+{
+	static const CURLcode detailed[] = {
+		CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CONNECT_ERROR, CURLE_SSL_CACERT_BADFILE};
+	long errnum = 0;
+	curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &errnum);
+	if (errnum && result == CURLE_COULDNT_CONNECT)
+		return strerror((int)errnum);
+	for (size_t i = 0; i < ARRAY_LEN(detailed); i++)
+		if (detailed[i] == result && *http->error)
+			return http->error;
+	return curl_easy_strerror(result);
 }
 
 /* At most PROBE_ANSWER_MAX bytes, cut between characters. */
@@ -166,14 +208,9 @@ void http_answer(struct http *http, CURLcode result, Fairlead__V1__ProbeReply *r
 		buf_printf(&answer, "connected to %s:%u in %s", probe->tcp->host, probe->tcp->port,
 			took);
 	} else {
-		long errnum = 0;
-		curl_easy_getinfo(http->easy, CURLINFO_OS_ERRNO, &errnum);
 		buf_printf(&answer,
 			"%s after %s: ", probe->http ? "no HTTP answer" : "no connection", took);
-		const char *why = errnum && result == CURLE_COULDNT_CONNECT
-					  ? strerror((int)errnum)
-					  : curl_easy_strerror(result);
-		text_escape(&answer, BYTES_STR(why));
+		text_escape(&answer, BYTES_STR(tell_failure(http, result)));
 	}
 	ret->request = http->request->request;
 	ret->latency_us = latency_us;

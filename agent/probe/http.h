@@ -9,6 +9,8 @@
 struct http {
 	CURL *easy;
 	Fairlead__V1__ProbeRequest *request;
+	struct curl_slist *connect_to;
+	char error[CURL_ERROR_SIZE]; /* what libcurl says of its failure */
 	struct buf body;
 	int body_is_cut;   /* longer than PROBE_BODY_MAX */
 	uint64_t began_us; /* CLOCK_MONOTONIC */

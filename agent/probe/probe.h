@@ -2,7 +2,8 @@
  *
  * Both kinds run in libcurl's multi interface: `http` as one GET over a fresh connection (no
  * reuse: the answer comes from the process that is there now), without redirects or proxies, the
- * body read up to PROBE_BODY_MAX; `tcp` as a connect. TLS certificates are verified.
+ * body read up to PROBE_BODY_MAX; `tcp` as a connect. TLS certificates are verified. What the
+ * answer must be is in match.h.
  * Single-threaded but for libcurl's resolver. */
 #pragma once
 

@@ -149,20 +149,13 @@ static int start(struct probe_worker *worker, struct err *err)
 	return 0;
 }
 
-int probe_worker_ask(struct probe_worker *worker, uint64_t request,
-	const Fairlead__V1__Probe *probe, struct err *err)
+int probe_worker_ask(
+	struct probe_worker *worker, const Fairlead__V1__ProbeRequest *request, struct err *err)
 {
 	if (!worker->line && start(worker, err) < 0)
 		return err_wrap(err, "probe worker");
-	union {
-		const Fairlead__V1__Probe *in;
-		Fairlead__V1__Probe *out;
-	} borrowed = {.in = probe};
-	Fairlead__V1__ProbeRequest message = FAIRLEAD__V1__PROBE_REQUEST__INIT;
-	message.request = request;
-	message.probe = borrowed.out;
 	AUTO(buf) struct buf packet = {0};
-	PB_PACK(&message, &packet);
+	PB_PACK(request, &packet);
 	if (packet_send(worker->fd, buf_bytes(&packet), -1, err) == PACKET_SENT)
 		return 0;
 	return err_set(err, ERR_UNREACHABLE, "the probe worker takes no question");

@@ -15,5 +15,5 @@ int probe_worker_new(uv_loop_t *loop, const char *path, const char *run_as,
 /* Ends the program; the loop runs once more before it is closed. */
 void probe_worker_free(struct probe_worker *worker);
 /* Never answers from inside the call. */
-int probe_worker_ask(struct probe_worker *worker, uint64_t request,
-	const Fairlead__V1__Probe *probe, struct err *err);
+int probe_worker_ask(
+	struct probe_worker *worker, const Fairlead__V1__ProbeRequest *request, struct err *err);

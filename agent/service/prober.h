@@ -25,12 +25,17 @@ struct health_watch;
  * last answer and latency, and which other process holds the port it asked. Called once, on the
  * loop; the watch is gone by then. */
 typedef void health_done_fn(void *user, const struct err *err);
-/* Watch `plan` until it is healthy or failed. A service without probes gets `running` for 1 s.
- * Nothing counts that was asked before this call; `running` wants the process that is there now
- * to stay (another pid is a restart), and a restart makes the other probes begin anew. The plan and
- * the context outlive the watch. */
-struct health_watch *health_watch_start(struct prober *prober,
-	const struct service_context *context, const Fairlead__V1__ServicePlan *plan,
+/* What is watched; all of it outlives the watch. */
+struct health_subject {
+	const struct service_context *context;
+	const Fairlead__V1__ServicePlan *plan;
+	const struct digest *release; /* that it was started from */
+	const char *commit;           /* the release was made from; "": not known */
+};
+/* Watch it until it is healthy or failed. A service without probes gets `running` for 1 s. Nothing
+ * counts that was asked before this call; `running` wants the process that is there now to stay
+ * (another pid is a restart), and a restart makes the other probes begin anew. */
+struct health_watch *health_watch_start(struct prober *prober, const struct health_subject *subject,
 	health_done_fn *done, void *user);
 /* No callback follows. NULL is fine. */
 void health_watch_cancel(struct health_watch *watch);

@@ -154,6 +154,25 @@ static int load_flags(const struct config_field *field, const struct yaml_node *
 	return 0;
 }
 
+/* One text, or a list of them. */
+static int load_status(const struct config_field *field, const struct yaml_node *node,
+	struct config_status *member, struct err *err)
+{
+	struct config_status status = {0};
+	if (node->kind != YAML_LIST)
+		return value_load(field, node, member, err);
+	if (node->count == 0)
+		return value_wrong_kind(field, node, err);
+	for (const struct yaml_node *item = node->first; item; item = item->next) {
+		if (item->kind != YAML_SCALAR)
+			return value_wrong_kind(field, item, err);
+		if (value_judge(field, item, value_add_status(item->text, &status), err) < 0)
+			return -1;
+	}
+	*member = status;
+	return 0;
+}
+
 static int load_map(const struct config_field *field, const struct yaml_node *node, void *member,
 	struct err *err)
 {
@@ -188,6 +207,8 @@ static int load_field(const struct config_field *field, const struct yaml_node *
 		return load_flags(field, node, member, err);
 	case CONFIG_MAP:
 		return load_map(field, node, member, err);
+	case CONFIG_STATUS:
+		return load_status(field, node, member, err);
 	case CONFIG_SECTION:
 		if (node->kind != YAML_MAPPING)
 			return value_wrong_kind(field, node, err);
@@ -206,7 +227,6 @@ static int load_field(const struct config_field *field, const struct yaml_node *
 	case CONFIG_SIZE:
 	case CONFIG_TIME:
 	case CONFIG_CHOICE:
-	case CONFIG_STATUS:
 	case CONFIG_TYPE_COUNT:
 		break;
 	}

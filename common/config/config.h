@@ -23,7 +23,7 @@ enum config_type {
 	CONFIG_SIZE,     /* uint64_t, bytes */
 	CONFIG_TIME,     /* uint64_t, milliseconds since 1970 */
 	CONFIG_CHOICE,   /* an enum; `choices` */
-	CONFIG_STATUS,   /* struct config_range, HTTP status codes: 200 or 200-299 */
+	CONFIG_STATUS,   /* struct config_status, HTTP status codes: 200, 200-299,304 or a list */
 	CONFIG_LIST,  /* char **, NULL-terminated, at least `min` items; one value is a list of one
 		       */
 	CONFIG_FLAGS, /* unsigned; a list of `choices`, or-ed */
@@ -46,8 +46,13 @@ struct config_choice { /* an array of these ends with a NULL name */
 	enum { CONFIG_CHOICE_NOW, CONFIG_CHOICE_LATER } when; /* LATER: known, refused so far */
 };
 
-struct config_range {
-	unsigned min, max;
+enum { CONFIG_RANGES_MAX = 8 };
+
+struct config_status {
+	struct config_range {
+		unsigned min, max;
+	} ranges[CONFIG_RANGES_MAX];
+	size_t count;
 };
 
 struct config_pair {

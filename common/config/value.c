@@ -38,7 +38,8 @@ static const struct {
 	[CONFIG_TIME] = {"a time", "write for example 2027-01-31T00:00:00Z or 2027-01-31", true,
 		false, units_parse_time, print_number},
 	[CONFIG_CHOICE] = {"a choice", NULL, true, false, NULL, NULL},
-	[CONFIG_STATUS] = {"a status", "write for example 200 or 200-299", true, false, NULL, NULL},
+	[CONFIG_STATUS] = {"a status", "write for example 200, 200-299 or [200-299, 304]", true,
+		false, NULL, NULL},
 	[CONFIG_LIST] = {"a list", "write for example [a, b]", false, false, NULL, NULL},
 	[CONFIG_FLAGS] = {"a list", NULL, false, false, NULL, NULL},
 	[CONFIG_MAP] = {"a mapping", "write for example { name: value }", false, false, NULL, NULL},
@@ -114,17 +115,41 @@ static enum value_outcome store_number(
 	return VALUE_DONE;
 }
 
-static enum value_outcome store_status(const char *text, struct config_range *member)
+static enum value_outcome parse_range(const char *text, size_t len, struct config_range *ret)
 {
-	const char *dash = strchr(text, '-');
-	AUTO_FREE char *first = xstrndup(text, dash ? (size_t)(dash - text) : strlen(text));
+	AUTO_FREE char *first = xstrndup(text, len);
+	char *dash = strchr(first, '-');
 	uint64_t min, max;
+	if (dash)
+		*dash = '\0';
 	if (!units_parse_number(first, &min) || !units_parse_number(dash ? dash + 1 : first, &max))
 		return VALUE_MALFORMED;
 	if (min < 100 || max > 599 || min > max)
 		return VALUE_OUT_OF_RANGE;
-	*member = (struct config_range){(unsigned)min, (unsigned)max};
+	*ret = (struct config_range){(unsigned)min, (unsigned)max};
 	return VALUE_DONE;
+}
+
+enum value_outcome value_add_status(const char *text, struct config_status *status)
+{
+	for (const char *at = text;; at++) {
+		size_t len = strcspn(at, ",");
+		if (status->count == CONFIG_RANGES_MAX)
+			return VALUE_OUT_OF_RANGE;
+		enum value_outcome outcome = parse_range(at, len, &status->ranges[status->count++]);
+		at += len;
+		if (outcome != VALUE_DONE || !*at)
+			return outcome;
+	}
+}
+
+static enum value_outcome store_status(const char *text, struct config_status *member)
+{
+	struct config_status status = {0};
+	enum value_outcome outcome = value_add_status(text, &status);
+	if (outcome == VALUE_DONE)
+		*member = status;
+	return outcome;
 }
 
 static enum value_outcome store_bool(const char *text, bool *member)
@@ -222,8 +247,9 @@ static int out_of_range(
 	char min[UNITS_TEXT_SIZE], max[UNITS_TEXT_SIZE];
 	if (field->type == CONFIG_STATUS)
 		return yaml_error(node, err,
-			"\"%s\" is out of range; write codes from 100 to 599, the lower one first",
-			shown);
+			"\"%s\" is out of range; write codes from 100 to 599, the lower one first, "
+			"at most %d ranges",
+			shown, CONFIG_RANGES_MAX);
 	if (field->min == field->max)
 		return yaml_error(node, err, "\"%s\" is not available in this version; write %s",
 			shown, types[field->type].print(field->min, min));
@@ -252,6 +278,20 @@ int value_load_choice(const struct config_field *field, const struct yaml_node *
 	return yaml_error(node, err, "\"%s\" is not known here; write %s", shown, buf_str(&known));
 }
 
+int value_judge(const struct config_field *field, const struct yaml_node *node,
+	enum value_outcome outcome, struct err *err)
+{
+	switch (outcome) {
+	case VALUE_DONE:
+		return 0;
+	case VALUE_MALFORMED:
+		return malformed(field, node, err);
+	case VALUE_OUT_OF_RANGE:
+		return out_of_range(field, node, err);
+	}
+	return 0;
+}
+
 int value_load(const struct config_field *field, const struct yaml_node *node, void *member,
 	struct err *err)
 {
@@ -266,13 +306,5 @@ int value_load(const struct config_field *field, const struct yaml_node *node, v
 		return value_wrong_kind(field, node, err);
 	if (field->check && field->check(node->text, err) < 0)
 		return yaml_error_wrap(node, err);
-	switch (value_parse(field, node->text, member)) {
-	case VALUE_DONE:
-		return 0;
-	case VALUE_MALFORMED:
-		return malformed(field, node, err);
-	case VALUE_OUT_OF_RANGE:
-		return out_of_range(field, node, err);
-	}
-	return 0;
+	return value_judge(field, node, value_parse(field, node->text, member), err);
 }

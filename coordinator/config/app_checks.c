@@ -71,6 +71,24 @@ int app_check_url(const char *text, struct err *err)
 		"\"%.60s\" is not a URL; write for example http://127.0.0.1:8080/health", text);
 }
 
+int app_check_json_path(const char *text, struct err *err)
+{
+	const char separator[] = {text[0] == '/' ? '/' : '.', '\0'};
+	const char *at = text + (text[0] == '/');
+	for (;; at++) {
+		size_t len = strcspn(at, separator);
+		if (len == 0)
+			return err_set(err, ERR_CONFIG,
+				"\"%.60s\" has an empty key; write for example services.db, or a "
+				"JSON "
+				"pointer: /services/db",
+				text);
+		at += len;
+		if (!*at)
+			return 0;
+	}
+}
+
 static bool is_component_refused(const char *p, size_t n)
 {
 	static const char *const words[] = {"", ".", "..", ".git"};

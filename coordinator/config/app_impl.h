@@ -12,8 +12,11 @@ enum app_probe_kind { APP_PROBE_HTTP, APP_PROBE_TCP, APP_PROBE_RUNNING };
 struct app_probe {
 	enum app_probe_kind kind;
 	char *url;
-	struct config_range status;
+	struct config_status status;
 	char *body;
+	struct config_map json;
+	char *release_json, *release_header;
+	char *ca_file, *address;
 	char *host;
 	unsigned port;
 	uint64_t min_ms;
@@ -121,6 +124,7 @@ config_check_fn app_check_env_name;  /* POSIX: [A-Za-z_][A-Za-z0-9_]* */
 config_check_fn app_check_socket;    /* "[NAME=]ADDRESS:PORT", or one with variables */
 config_check_fn app_check_selector;
 config_check_fn app_check_url;
+config_check_fn app_check_json_path;   /* keys between dots, or a JSON pointer */
 config_check_fn app_check_shared_path; /* relative, beneath the release, not .git */
 /* What is written of a service fits its driver; `node` is where it was written. */
 int app_check_driver(

@@ -36,6 +36,22 @@ enum { HOUR_MS = 60 * 60 * 1000 };
 		.doc = "Healthy only after so long without a failure"                              \
 	}
 
+static const struct config_field release_fields[] = {
+	{.key = "json",
+		.type = CONFIG_TEXT,
+		CONFIG_MEMBER(struct app_probe, release_json),
+		.min = 1,
+		.check = app_check_json_path,
+		.write = "write for example version",
+		.doc = "The field of the JSON answer that names it, as in `json`"},
+	{.key = "header",
+		.type = CONFIG_NAME,
+		CONFIG_MEMBER(struct app_probe, release_header),
+		.write = "write for example X-Release",
+		.doc = "The header that names it"},
+	{0},
+};
+
 static const struct config_field http_fields[] = {
 	{.key = "url",
 		.type = CONFIG_TEXT,
@@ -49,12 +65,42 @@ static const struct config_field http_fields[] = {
 		.type = CONFIG_STATUS,
 		CONFIG_MEMBER(struct app_probe, status),
 		.preset = "200-299",
-		.doc = "The status codes that are healthy"},
+		.doc = "The status codes that are healthy: `200-299`, `\"200-299,304\"`, or a "
+		       "list"},
 	{.key = "body",
 		.type = CONFIG_TEXT,
 		CONFIG_MEMBER(struct app_probe, body),
 		.min = 1,
 		.doc = "Text the answer must contain. Left out: any"},
+	{.key = "json",
+		.type = CONFIG_MAP,
+		CONFIG_MEMBER(struct app_probe, json),
+		.check_key = app_check_json_path,
+		.write = "write for example { status: ok, services.db: up }",
+		.doc = "Fields of the answer, which must be JSON, and their values: text, number, "
+		       "`true`, `false` or `null`. Keys and indices between dots, or a JSON "
+		       "pointer"},
+	{.key = "release",
+		.type = CONFIG_SECTION,
+		.fields = release_fields,
+		.doc = "Where the answer names the release that gives it; then only the new one's "
+		       "answers count. One of:"},
+	{.key = "ca",
+		.type = CONFIG_TEXT,
+		CONFIG_MEMBER(struct app_probe, ca_file),
+		.min = 1,
+		.check = app_check_variables,
+		.write = "write for example /etc/ssl/private-ca.pem",
+		.doc = "Of `https`: a file of the authorities to trust instead of the host's, an "
+		       "absolute path or one in the release"},
+	{.key = "address",
+		.type = CONFIG_TEXT,
+		CONFIG_MEMBER(struct app_probe, address),
+		.min = 1,
+		.check = app_check_variables,
+		.write = "write for example 127.0.0.1",
+		.doc = "Connect to this address; the host of `url` is then only the name that is "
+		       "asked for, and that the certificate must have"},
 	PROBE_START_PERIOD,
 	PROBE_INTERVAL,
 	PROBE_TIMEOUT,
@@ -134,6 +180,21 @@ const struct config_field app_probe_fields[] = {
 	{0},
 };
 
+static int check_http(const struct yaml_node *node, const struct app_probe *probe, struct err *err)
+{
+	const struct yaml_node *http = yaml_get(node, "http");
+	const struct yaml_node *release = http ? yaml_get(http, "release") : NULL;
+	if (release && release->count != 1)
+		return yaml_error(release, err,
+			"%zu places where the release is named; write one of json or header",
+			release->count);
+	if (probe->ca_file && strncmp(probe->url, "https:", 6) != 0)
+		return yaml_error(yaml_get(http, "ca"), err,
+			"the url is not https, so that no certificate is checked; leave it out, or "
+			"write https:// in url");
+	return 0;
+}
+
 static int load_one(const struct yaml_node *node, struct app_probe *probe, struct err *err)
 {
 	static const struct {
@@ -153,7 +214,7 @@ static int load_one(const struct yaml_node *node, struct app_probe *probe, struc
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
 		if (strcmp(kinds[i].key, node->first->key) == 0)
 			probe->kind = kinds[i].kind;
-	return 0;
+	return probe->kind == APP_PROBE_HTTP ? check_http(node, probe, err) : 0;
 }
 
 int app_probes_load(
@@ -180,15 +241,58 @@ void app_probe_list_release(struct app_probe_list *list)
 	*list = (struct app_probe_list){0};
 }
 
+static void compile_status(const struct config_status *status, Fairlead__V1__HttpProbe *http)
+{
+	http->status_min = status->ranges[0].min;
+	http->status_max = status->ranges[0].max;
+	http->more_status = xcalloc(status->count, sizeof(*http->more_status));
+	for (size_t i = 1; i < status->count; i++) {
+		Fairlead__V1__StatusRange *range = xmalloc(sizeof(*range));
+		fairlead__v1__status_range__init(range);
+		range->min = status->ranges[i].min;
+		range->max = status->ranges[i].max;
+		http->more_status[http->n_more_status++] = range;
+	}
+}
+
+static void compile_json(const struct config_map *fields, Fairlead__V1__HttpProbe *http)
+{
+	http->json = xcalloc(fields->count ? fields->count : 1, sizeof(*http->json));
+	for (size_t i = 0; i < fields->count; i++) {
+		Fairlead__V1__JsonMatch *match = xmalloc(sizeof(*match));
+		fairlead__v1__json_match__init(match);
+		pb_set_str(&match->field, fields->pairs[i].name);
+		pb_set_str(&match->value, fields->pairs[i].value);
+		http->json[http->n_json++] = match;
+	}
+}
+
+static Fairlead__V1__ReleaseMatch *compile_release(const struct app_probe *probe)
+{
+	Fairlead__V1__ReleaseMatch *release = xmalloc(sizeof(*release));
+	fairlead__v1__release_match__init(release);
+	if (probe->release_json)
+		pb_set_str(&release->json, probe->release_json);
+	if (probe->release_header)
+		pb_set_str(&release->header, probe->release_header);
+	return release;
+}
+
 static Fairlead__V1__HttpProbe *compile_http(const struct app_probe *probe)
 {
 	Fairlead__V1__HttpProbe *http = xmalloc(sizeof(*http));
 	fairlead__v1__http_probe__init(http);
 	pb_set_str(&http->url, probe->url);
-	http->status_min = probe->status.min;
-	http->status_max = probe->status.max;
+	compile_status(&probe->status, http);
+	compile_json(&probe->json, http);
 	if (probe->body)
 		pb_set_str(&http->body_contains, probe->body);
+	if (probe->ca_file)
+		pb_set_str(&http->ca_file, probe->ca_file);
+	if (probe->address)
+		pb_set_str(&http->address, probe->address);
+	if (probe->release_json || probe->release_header)
+		http->release = compile_release(probe);
 	return http;
 }
 

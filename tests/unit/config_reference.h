@@ -13,7 +13,7 @@
 
 struct reference {
 	struct buf text;
-	const struct config_field *seen[32]; /* a table that is used twice is described once */
+	const struct config_field *seen[64]; /* a table that is used twice is described once */
 	size_t seen_count;
 };
 

@@ -211,8 +211,9 @@ static struct health_watch *watch(struct bench *b)
 {
 	b->verdicts = 0;
 	b->began_ms = clock_mono_ms();
-	struct health_watch *started =
-		health_watch_start(b->prober, &b->context, &b->plan, on_verdict, b);
+	const struct health_subject subject = {
+		.context = &b->context, .plan = &b->plan, .release = &b->release, .commit = ""};
+	struct health_watch *started = health_watch_start(b->prober, &subject, on_verdict, b);
 	assert_int_equal(b->verdicts, 0);
 	return started;
 }

@@ -26,7 +26,7 @@ struct outer {
 	uint64_t size;
 	enum fruit fruit;
 	unsigned basket;
-	struct config_range status;
+	struct config_status status;
 	char **list;
 	struct config_map map;
 	struct inner inner;
@@ -121,8 +121,9 @@ static void every_default_is_set(void **state)
 	assert_true(o.flag);
 	assert_int_equal(o.size, 0);
 	assert_int_equal(o.fruit, PEAR);
-	assert_int_equal(o.status.min, 200);
-	assert_int_equal(o.status.max, 200);
+	assert_int_equal(o.status.count, 1);
+	assert_int_equal(o.status.ranges[0].min, 200);
+	assert_int_equal(o.status.ranges[0].max, 200);
 	assert_null(o.list[0]);
 	assert_int_equal(o.map.count, 0);
 	assert_int_equal(o.inner.timeout_ms, 5000);
@@ -148,7 +149,7 @@ static void everything_is_read_and_overlaid(void **state)
 	config_release(fields, &o);
 	o = (struct outer){0};
 	assert_int_equal(load("text: 'a: b'\nname: web\npath: /a/b/\nflag: false\nsize: 10M\n"
-			      "fruit: apple\nbasket: [apple, pear]\nstatus: 200-299\n"
+			      "fruit: apple\nbasket: [apple, pear]\nstatus: 200-299,304\n"
 			      "list: [x, 'y z']\nmap: { a: x, b: 8080 }\n"
 			      "inner: { timeout: 1m, user: u }\n",
 				 &o, CONFIG_NEW, &err),
@@ -159,15 +160,21 @@ static void everything_is_read_and_overlaid(void **state)
 	assert_int_equal(o.size, 10 << 20);
 	assert_int_equal(o.fruit, APPLE);
 	assert_int_equal(o.basket, APPLE | PEAR);
-	assert_int_equal(o.status.max, 299);
+	assert_int_equal(o.status.count, 2);
+	assert_int_equal(o.status.ranges[0].max, 299);
+	assert_int_equal(o.status.ranges[1].min, 304);
+	assert_int_equal(o.status.ranges[1].max, 304);
 	assert_string_equal(o.list[1], "y z");
 	assert_null(o.list[2]);
 	assert_string_equal(config_map_get(&o.map, "b"), "8080");
 	assert_int_equal(o.inner.timeout_ms, 60000);
 
-	assert_int_equal(load("list: one\nmap: { b: '', c: y }\ninner: { retries: 9 }\n", &o,
-				 CONFIG_OVER, &err),
+	assert_int_equal(load("list: one\nstatus: [200, '201,400-404']\nmap: { b: '', c: y }\n"
+			      "inner: { retries: 9 }\n",
+				 &o, CONFIG_OVER, &err),
 		0);
+	assert_int_equal(o.status.count, 3);
+	assert_int_equal(o.status.ranges[2].max, 404);
 	assert_string_equal(o.list[0], "one");
 	assert_null(o.list[1]);
 	assert_int_equal(o.map.count, 3);
@@ -215,10 +222,23 @@ static void errors_say_where_what_and_how(void **state)
 		{"basket: [apple, plum]\n",
 			"1: basket[1]: \"plum\" is not known here; write apple or pear"},
 		{"status: 2xx\n",
-			"1: status: \"2xx\" is not a status; write for example 200 or 200-299"},
+			"1: status: \"2xx\" is not a status; write for example 200, 200-299 or "
+			"[200-299, 304]"},
 		{"status: 299-200\n",
 			"1: status: \"299-200\" is out of range; write codes from 100 to 599, the "
-			"lower one first"},
+			"lower one first, at most 8 ranges"},
+		{"status: [200, 600]\n",
+			"1: status[1]: \"600\" is out of range; write codes from 100 to 599, the "
+			"lower one first, at most 8 ranges"},
+		{"status: 1,\n", "1: status: \"1,\" is out of range; write codes from 100 to 599, "
+				 "the lower one first, at most 8 ranges"},
+		{"status: 200,\n", "1: status: \"200,\" is not a status; write for example 200, "
+				   "200-299 or [200-299, 304]"},
+		{"status: '200,201,202,203,204,205,206,207,208'\n",
+			"1: status: \"200,201,202,203,204,205,206,207,208\" is out of range; write "
+			"codes from 100 to 599, the lower one first, at most 8 ranges"},
+		{"status: []\n", "1: status: expected a status, found a list; write for example "
+				 "200, 200-299 or [200-299, 304]"},
 		{"list: []\n", "1: list: the list is empty; write for example [a, b]"},
 		{"list:\n  - a\n  - [b]\n",
 			"3: list[1]: expected text, found a list; write it in quotes"},

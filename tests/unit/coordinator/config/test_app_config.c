@@ -114,7 +114,16 @@ static void check_web(const Fairlead__V1__ServicePlan *plan)
 	assert_string_equal(probe->http->url, "http://127.0.0.1:${PORT}/health");
 	assert_int_equal(probe->http->status_min, 200);
 	assert_int_equal(probe->http->status_max, 204);
+	assert_int_equal(probe->http->n_more_status, 1);
+	assert_int_equal(probe->http->more_status[0]->min, 304);
+	assert_int_equal(probe->http->more_status[0]->max, 304);
 	assert_string_equal(probe->http->body_contains, "ok");
+	assert_int_equal(probe->http->n_json, 3);
+	assert_string_equal(probe->http->json[1]->field, "services.db.up");
+	assert_string_equal(probe->http->json[1]->value, "true");
+	assert_string_equal(probe->http->json[2]->field, "/a.b/0");
+	assert_string_equal(probe->http->release->json, "version");
+	assert_string_equal(probe->http->release->header, "");
 	assert_int_equal(probe->start_period_ms, 3000);
 	assert_int_equal(probe->interval_ms, 100);
 	assert_int_equal(probe->timeout_ms, 1000);
@@ -388,11 +397,23 @@ static const struct {
 	{HEALTH "      - http: { url: \"http://h/\", status: 99999 }\n",
 		"8: services.web.health[0].http.status: \"99999\" is out of range; write codes "
 		"from "
-		"100 to 599, the lower one first"},
+		"100 to 599, the lower one first, at most 8 ranges"},
 	{HEALTH "      - http: { url: \"http://h/\", status: 299-200 }\n",
 		"8: services.web.health[0].http.status: \"299-200\" is out of range; write codes "
 		"from "
-		"100 to 599, the lower one first"},
+		"100 to 599, the lower one first, at most 8 ranges"},
+	{HEALTH "      - http: { url: \"http://h/\", json: { a..b: x } }\n",
+		"8: services.web.health[0].http.json.a..b: \"a..b\" has an empty key; write for "
+		"example services.db, or a JSON pointer: /services/db"},
+	{HEALTH "      - http: { url: \"http://h/\", release: {} }\n",
+		"8: services.web.health[0].http.release: 0 places where the release is named; "
+		"write one of json or header"},
+	{HEALTH "      - http: { url: \"http://h/\", release: { json: a, header: b } }\n",
+		"8: services.web.health[0].http.release: 2 places where the release is named; "
+		"write one of json or header"},
+	{HEALTH "      - http: { url: \"http://h/\", ca: ca.pem }\n",
+		"8: services.web.health[0].http.ca: the url is not https, so that no certificate "
+		"is checked; leave it out, or write https:// in url"},
 	{HEALTH "      - http: { url: \"http://h/\", retries: 0 }\n",
 		"8: services.web.health[0].http.retries: \"0\" is out of range; write a whole "
 		"number "
