@@ -372,7 +372,7 @@ static void one_that_ignores_term_is_killed_in_time(void **state)
 	stop(b);
 	uint64_t took = clock_mono_ms() - began;
 	assert_true(took >= 200);
-	assert_true(took < 5000);
+	assert_true(took < 10000); /* the time it would have without a limit of its own */
 	assert_false(exists(b->pid));
 }
 

@@ -64,7 +64,12 @@ static pid_t ask(unsigned port)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
 		return 0;
-	return recv(fd, &pid, sizeof(pid), MSG_WAITALL) == (ssize_t)sizeof(pid) ? pid : -1;
+	ssize_t n;
+	do {
+		/* With a timeout, SIGCHLD interrupts it in spite of SA_RESTART (signal(7)). */
+		n = recv(fd, &pid, sizeof(pid), MSG_WAITALL);
+	} while (n < 0 && errno == EINTR);
+	return n == (ssize_t)sizeof(pid) ? pid : -1;
 }
 
 static void *keep_asking(void *user)
