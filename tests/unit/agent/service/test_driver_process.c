@@ -379,7 +379,7 @@ static void one_that_ignores_term_is_killed_in_time(void **state)
 static void what_a_crash_leaves_is_gone_before_the_restart(void **state)
 {
 	struct bench *b = *state;
-	shell(b, "sleep 1000 & echo $! > child; test -f again && sleep 1000; touch again; exit 1");
+	shell(b, "sleep 1000 & echo $! >> child; test -f again && sleep 1000; touch again; exit 1");
 	b->restart.policy = pb_str("on-failure");
 	b->restart.max_retries = 1;
 	start_well(b);
