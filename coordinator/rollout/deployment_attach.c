@@ -15,6 +15,39 @@ static void give_up(struct deployment_target *target)
 	target_tell(target, ROLLOUT_ON_UNREACHABLE);
 }
 
+/* ---- whoever does not get there ---- */
+
+static bool is_on_its_way(const struct deployment_target *target)
+{
+	static const bool on_the_way[ROLLOUT_STATE_COUNT] = {
+		[ROLLOUT_PREPARING] = true,
+		[ROLLOUT_ACTIVATING] = true,
+		[ROLLOUT_CONFIRMING] = true,
+		[ROLLOUT_ABORTING] = true,
+		[ROLLOUT_ROLLING_BACK] = true,
+	};
+	return on_the_way[target_state(target)] && !target->held;
+}
+
+/* Its own deadlines have passed, and it still says that it is at it; or breaks off whenever it is
+ * asked. */
+static void overdue(struct deployment_target *target, uint64_t now_ms)
+{
+	const char *name = target->host->member->host->name;
+	const char *doing = rollout_state_name(target_state(target));
+	agent_call_cancel(TAKE(target->call));
+	agent_call_cancel(TAKE(target->question));
+	err_set(&target->err, ERR_DEADLINE,
+		"host '%s' is still %s after %llu s of %s, longer than its own deadlines allow",
+		name, target->host_state ? report_state_name(target->host_state) : doing,
+		(unsigned long long)(now_ms - target->asked_ms) / 1000, doing);
+	err_hint(&target->err,
+		"Look at the agent's log on '%s' and restart the agent there: it ends the "
+		"deployment from its journal. Then run `fairlead resume`.",
+		name);
+	give_up(target);
+}
+
 void target_lost(struct deployment_target *target, const struct err *err)
 {
 	if (target->attachment == ATTACH_GONE || target->reported)
@@ -59,12 +92,12 @@ static void take_up(struct deployment_target *target)
 		give_up(target);
 		return;
 	}
-	Fairlead__V1__State state = status->state;
+	Fairlead__V1__State state = target->host_state = status->state;
 	report_say(target->deployment->setup->report, "%s is back, %s",
 		target->host->member->host->name, report_state_name(state));
 	target_watch(target);
 	if (!target_state_is_final(state) && wants_again(target, state))
-		target_ask(target, target->verb);
+		target_ask_again(target);
 	else if (target_state_is_final(state) || target->unanswered)
 		target_take_status(target, status);
 }
@@ -102,6 +135,8 @@ void target_back(struct deployment_target *target)
 
 void target_tick(struct deployment_target *target, uint64_t now_ms)
 {
+	if (now_ms >= target->due_ms && is_on_its_way(target))
+		overdue(target, now_ms);
 	if (now_ms < target->next_try_ms)
 		return;
 	if (target->attachment == ATTACHED && !target->watch && !target->reported) {

@@ -32,7 +32,10 @@ struct deployment_target {
 
 	enum attachment attachment;
 	uint64_t next_try_ms, give_up_ms; /* monotonic */
-	uint64_t last_event;              /* the newest that came */
+	/* So long it may take to be where the verb leads, links that break and come back and all;
+	 * monotonic. */
+	uint64_t asked_ms, due_ms;
+	uint64_t last_event;    /* the newest that came */
 	uint64_t told_by_event; /* up to here they were known by a status; only to be shown */
 	uint64_t shown_before;  /* up to here another coordinator may have shown them */
 	uint64_t shown;         /* up to here this one has, or is about to */
@@ -88,6 +91,10 @@ void target_release(struct deployment_target *target);
 int target_bundle(struct deployment_target *target, struct err *err);
 /* Ask for what the engine wants; waits for a link if there is none just now. */
 void target_ask(struct deployment_target *target, enum rollout_verb verb);
+/* The same once more, because the answer was lost or no. It has no more time for it. */
+void target_ask_again(struct deployment_target *target);
+/* It was told to go somewhere and is not there: how long that may take has begun. */
+void target_set_due(struct deployment_target *target, enum rollout_verb verb);
 /* Follow the host's events from the last one seen. */
 void target_watch(struct deployment_target *target);
 /* Tell the engine, and the report when the host has ended. */
@@ -137,7 +144,8 @@ void deployment_take_answer(struct deployment *deployment);
 /* deployment_attach.c: links that break and come back */
 void target_lost(struct deployment_target *target, const struct err *err);
 void target_back(struct deployment_target *target);
-/* Dial again, ask again, or give up, as the time says. */
+/* Dial again, ask again, or give up, as the time says. What is not where it was told to go when it
+ * is due is given up, whatever it says: a coordinator always comes to an end. */
 void target_tick(struct deployment_target *target, uint64_t now_ms);
 
 /* deployment_ledger.c: what is remembered. A ledger that fails is said, and changes nothing. */

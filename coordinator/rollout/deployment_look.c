@@ -57,11 +57,13 @@ static void judge(struct deployment_target *target)
 	} else if (suits(target->verb, state) && !target->asked_again) {
 		err_clear(&target->err);
 		target->asked_again = true;
-		target_ask(target, target->verb);
+		target_ask_again(target);
 	} else if (state != S(ROLLING_BACK)) {
 		target_refused(target);
 	} else {
-		target->unanswered = false; /* an event tells how that ends */
+		/* An event tells how that ends; if none does, it is due one day. */
+		target->host_state = state;
+		target->unanswered = false;
 	}
 }
 

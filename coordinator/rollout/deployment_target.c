@@ -8,8 +8,9 @@
 #define S(name) FAIRLEAD__V1__STATE__STATE_##name
 #define A(name) FAIRLEAD__V1__ACTION__ACTION_##name
 
-/* On top of the host's own deadlines, so that the host's verdict comes first. */
-enum { MARGIN_MS = 30000 };
+/* On top of the host's own deadlines, so that the host's verdict comes first; and on top of a
+ * call's, so that a host whose answer was lost can still be asked how far it is. */
+enum { MARGIN_MS = 30000, LOOK_MS = 10000 };
 
 /* What a host's state means to the engine; those between are only shown. */
 static const struct {
@@ -76,6 +77,7 @@ void target_begin(struct deployment_target *target)
 	target->err = member->err;
 	target->sent_before = agent_client_sent_bytes(member->client);
 	target->started_ms = clock_mono_ms();
+	target_set_due(target, ROLLOUT_PREPARE); /* another coordinator may have asked for that */
 	member->user = target;
 	if (target->host->taken)
 		adopt(target);
@@ -380,6 +382,11 @@ static uint64_t confirm_ms(const struct deployment_target *target)
 	return config->confirm_timeout_ms + (alone ? 0 : config->activate_timeout_ms);
 }
 
+static uint64_t prepare_ms(const struct deployment_target *target)
+{
+	return target->deployment->setup->config->lease_ms + MARGIN_MS;
+}
+
 static struct agent_call *ask_deploy(
 	struct deployment_target *target, Fairlead__V1__Command *command)
 {
@@ -392,8 +399,8 @@ static struct agent_call *ask_deploy(
 	command->prepare = &prepare.message;
 	struct agent_call *started = agent_client_prepare(target->host->member->client, command,
 		target->bundle ? target->bundle->fd : -1,
-		target->bundle ? target->bundle->info.bytes : 0,
-		setup->config->lease_ms + MARGIN_MS, &answer_ops, target);
+		target->bundle ? target->bundle->info.bytes : 0, prepare_ms(target), &answer_ops,
+		target);
 	prepare_release(&prepare);
 	return started;
 }
@@ -410,7 +417,7 @@ static struct agent_call *ask_rollback(
 	rollback.confirm_timeout_ms = confirm_ms(target);
 	command->action = A(ROLLBACK);
 	command->rollback = &rollback;
-	return call(target, command, setup->config->lease_ms + MARGIN_MS);
+	return call(target, command, prepare_ms(target));
 }
 
 static struct agent_call *ask_prepare(
@@ -433,11 +440,17 @@ static struct agent_call *ask_activate(
 	return call(target, command, activation_ms(target));
 }
 
+static uint64_t commit_ms(const struct deployment_target *target)
+{
+	(void)target;
+	return MARGIN_MS;
+}
+
 static struct agent_call *ask_confirm(
 	struct deployment_target *target, Fairlead__V1__Command *command)
 {
 	command->action = A(CONFIRM);
-	return call(target, command, MARGIN_MS);
+	return call(target, command, commit_ms(target));
 }
 
 static struct agent_call *ask_abort(
@@ -454,19 +467,33 @@ static struct agent_call *ask_abort(
 
 static const struct {
 	struct agent_call *(*ask)(struct deployment_target *target, Fairlead__V1__Command *command);
+	uint64_t (*deadline_ms)(const struct deployment_target *target);
 	const char *phase;
 } asks[] = {
-	[ROLLOUT_PREPARE] = {ask_prepare, "preparing"},
-	[ROLLOUT_ACTIVATE] = {ask_activate, "activating"},
-	[ROLLOUT_CONFIRM] = {ask_confirm, "confirming"},
-	[ROLLOUT_ABORT] = {ask_abort, "aborting"},
+	[ROLLOUT_PREPARE] = {ask_prepare, prepare_ms, "preparing"},
+	[ROLLOUT_ACTIVATE] = {ask_activate, activation_ms, "activating"},
+	[ROLLOUT_CONFIRM] = {ask_confirm, commit_ms, "confirming"},
+	[ROLLOUT_ABORT] = {ask_abort, activation_ms, "aborting"},
 };
+
+void target_set_due(struct deployment_target *target, enum rollout_verb verb)
+{
+	target->asked_ms = clock_mono_ms();
+	target->due_ms = target->asked_ms + asks[verb].deadline_ms(target) + LOOK_MS;
+}
 
 void target_ask(struct deployment_target *target, enum rollout_verb verb)
 {
-	Fairlead__V1__Command command = FAIRLEAD__V1__COMMAND__INIT;
 	target->asked_again = target->asked_again && target->verb == verb;
 	target->verb = verb;
+	target_set_due(target, verb);
+	target_ask_again(target);
+}
+
+void target_ask_again(struct deployment_target *target)
+{
+	Fairlead__V1__Command command = FAIRLEAD__V1__COMMAND__INIT;
+	enum rollout_verb verb = target->verb;
 	target->unanswered = true;
 	if (target->attachment != ATTACHED)
 		return; /* asked when the host is back */
