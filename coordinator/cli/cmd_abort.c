@@ -46,7 +46,7 @@ static int run(const struct options *options, struct err *err)
 	AUTO(context) struct context context = {0};
 	AUTO(takeover) struct takeover takeover = {0};
 	const char *prefix = options->arg_count ? options->args[0] : NULL;
-	if (context_open(options, &context, err) < 0)
+	if (deployment_id_check(prefix, err) < 0 || context_open(options, &context, err) < 0)
 		return -1;
 	hosts_wait_described(context.hosts);
 	if (context_check_hosts(&context, CONTEXT_MISSING_SKIP, err) < 0)

@@ -2,6 +2,7 @@
 #include "common/base/text.h"
 #include "coordinator/cli/context.h"
 #include "coordinator/cli/pins.h"
+#include "coordinator/cli/release_choice.h"
 #include "coordinator/cli/table.h"
 #include "coordinator/report/style.h"
 #include "coordinator/rollout/label.h"
@@ -113,10 +114,15 @@ static void on_releases(
 	}
 }
 
-static int set_pin(const struct options *options, struct context *context, struct err *err)
+static int check_pin(const struct options *options, struct err *err)
 {
 	if (options->pin && options->unpin)
 		return err_set(err, ERR_USAGE, "--pin and --unpin exclude each other");
+	return release_check_name(options->pin ? options->pin : options->unpin, err);
+}
+
+static int set_pin(const struct options *options, struct context *context, struct err *err)
+{
 	if (options->pin)
 		return pins_set(context, options, PIN_ON, options->pin, err);
 	if (options->unpin)
@@ -128,7 +134,7 @@ static int run(const struct options *options, struct err *err)
 {
 	AUTO(context) struct context context = {0};
 	struct listing listing = {.options = options};
-	if (context_open(options, &context, err) < 0)
+	if (check_pin(options, err) < 0 || context_open(options, &context, err) < 0)
 		return -1;
 	hosts_wait_described(context.hosts);
 	if (set_pin(options, &context, err) < 0)

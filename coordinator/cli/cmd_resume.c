@@ -119,6 +119,8 @@ static int resolve(const struct options *options, struct err *err)
 static int run(const struct options *options, struct err *err)
 {
 	AUTO(resuming) struct resuming resuming = {0};
+	if (deployment_id_check(options->arg_count ? options->args[0] : NULL, err) < 0)
+		return -1;
 	if (options->resolve && resolve(options, err) < 0)
 		return -1;
 	if (context_open(options, &resuming.context, err) < 0)

@@ -154,9 +154,7 @@ static int run(const struct options *options, struct err *err)
 {
 	AUTO(context) struct context context = {0};
 	struct choices choices = {.wanted = options->arg_count ? options->args[0] : NULL};
-	if (choices.wanted && !*choices.wanted)
-		return err_set(err, ERR_USAGE, "an empty release name");
-	if (context_open(options, &context, err) < 0)
+	if (release_check_name(choices.wanted, err) < 0 || context_open(options, &context, err) < 0)
 		return -1;
 	hosts_wait_described(context.hosts);
 	if (context_check_hosts(&context, context_missing_of(&context), err) < 0 ||

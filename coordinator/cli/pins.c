@@ -85,8 +85,6 @@ static const struct hosts_call_ops pin_ops = {
 int pins_set(struct context *context, const struct options *options, enum pin_wish wish,
 	const char *wanted, struct err *err)
 {
-	if (!*wanted)
-		return err_set(err, ERR_USAGE, "an empty release name");
 	if (context_check_hosts(context, context_missing_of(context), err) < 0)
 		return -1;
 	size_t count = hosts_count(context->hosts);

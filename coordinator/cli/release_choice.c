@@ -4,6 +4,25 @@
 
 #include <string.h>
 
+/* The hex digits of a digest or commit, or a folder's label, as far as it is written. */
+static bool can_be_release(const char *wanted)
+{
+	static const char folder[] = "dir-"; /* tree.h */
+	size_t prefix = strncmp(wanted, folder, sizeof(folder) - 1) == 0 ? sizeof(folder) - 1 : 0;
+	size_t digits = strspn(wanted + prefix, "0123456789abcdef");
+	return wanted[0] && !wanted[prefix + digits] && digits < DIGEST_HEX_SIZE;
+}
+
+int release_check_name(const char *wanted, struct err *err)
+{
+	if (!wanted || can_be_release(wanted))
+		return 0;
+	err_set(err, ERR_USAGE, "'%.80s' is not the name of a release", wanted);
+	return err_hint(err, "A release is named by the first hex digits, 0-9 and a-f, of its "
+			     "commit or digest, or by dir-… of a folder; `fairlead releases` "
+			     "shows them.");
+}
+
 static bool matches(const Fairlead__V1__Release *release, const char *wanted)
 {
 	struct digest digest;

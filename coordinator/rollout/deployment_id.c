@@ -43,3 +43,16 @@ char *deployment_id_hex(
 {
 	return sodium_bin2hex(hex, DEPLOYMENT_ID_HEX_SIZE, id, DEPLOYMENT_ID_SIZE);
 }
+
+int deployment_id_check(const char *prefix, struct err *err)
+{
+	size_t len = prefix ? strlen(prefix) : 1;
+	if (!prefix || (len > 0 && len < DEPLOYMENT_ID_HEX_SIZE &&
+			       strspn(prefix, "0123456789abcdef") == len))
+		return 0;
+	err_set(err, ERR_USAGE, "'%.80s' is not the id of a deployment", prefix);
+	return err_hint(err,
+		"An id has %d hex digits, 0-9 and a-f; the first of them will do. `fairlead "
+		"deploy` says it when it begins, `fairlead history --json` afterwards.",
+		DEPLOYMENT_ID_HEX_SIZE - 1);
+}

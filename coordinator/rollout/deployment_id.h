@@ -5,6 +5,8 @@
  * id that is derived from the first, so that whoever knows the one recognises the other. Pure. */
 #pragma once
 
+#include "common/base/err.h"
+
 #include <protobuf-c/protobuf-c.h>
 #include <stdint.h>
 
@@ -22,3 +24,6 @@ unsigned deployment_id_attempt(
 	const uint8_t id[static DEPLOYMENT_ID_SIZE], const ProtobufCBinaryData *said);
 char *deployment_id_hex(
 	const uint8_t id[static DEPLOYMENT_ID_SIZE], char hex[static DEPLOYMENT_ID_HEX_SIZE]);
+/* Can this be the beginning of an id, as people write it? ERR_USAGE says what form one has. NULL,
+ * for whoever named none, is fine. */
+int deployment_id_check(const char *prefix, struct err *err);

@@ -118,16 +118,6 @@ static int choose(const struct candidates *candidates, struct takeover *ret, str
 	return TAKEOVER_FOUND;
 }
 
-static int check_prefix(const char *prefix, struct err *err)
-{
-	size_t len = prefix ? strlen(prefix) : 1;
-	if (!prefix || (len > 0 && len < DEPLOYMENT_ID_HEX_SIZE &&
-			       strspn(prefix, "0123456789abcdef") == len))
-		return 0;
-	err_set(err, ERR_USAGE, "'%.80s' is not the id of a deployment", prefix);
-	return err_hint(err, "Write its hex digits, or the first of them.");
-}
-
 /* ---- what is known of it ---- */
 
 static int remember(void *user, const struct ledger_deployment *row,
@@ -175,7 +165,7 @@ int takeover_find(struct hosts *hosts, const struct app_config *config, struct l
 {
 	AUTO(candidates) struct candidates candidates = {.prefix = id_prefix};
 	char hex[DEPLOYMENT_ID_HEX_SIZE];
-	if (check_prefix(id_prefix, err) < 0)
+	if (deployment_id_check(id_prefix, err) < 0)
 		return -1;
 	add_of_hosts(&candidates, hosts);
 	if (ledger && ledger_recall(ledger, config->app, config->environment, id_prefix,

@@ -123,3 +123,28 @@ def test_a_full_pipe_or_a_closed_one_is_not_a_crash(desk):
 
 def test_a_decision_that_is_none_reaches_no_host(desk):
     desk.fairlead("resume", "--resolve", "maybe").exits(2).says("'maybe' is no decision", "done", "redo", "undo")
+
+
+@pytest.mark.parametrize("args, words", [
+    (["resume", "zz"], ["'zz' is not the id of a deployment", "32 hex digits"]),
+    (["resume", "zz", "--resolve", "undo"], ["'zz' is not the id of a deployment"]),
+    (["resume", ""], ["'' is not the id of a deployment"]),
+    (["resume", "0" * 33], ["is not the id of a deployment"]),
+    (["abort", "ABCDEF"], ["'ABCDEF' is not the id of a deployment", "0-9 and a-f"]),
+    (["abort", "dir-12"], ["is not the id of a deployment"]),
+    (["rollback", "zz"], ["'zz' is not the name of a release", "hex digits", "fairlead releases"]),
+    (["rollback", ""], ["'' is not the name of a release"]),
+    (["rollback", "0" * 65], ["is not the name of a release"]),
+    (["rollback", "dir-xy"], ["is not the name of a release"]),
+    (["releases", "--pin", "HEAD"], ["'HEAD' is not the name of a release"]),
+    (["releases", "--unpin", ""], ["'' is not the name of a release"]),
+])
+def test_what_can_be_no_id_or_release_reaches_no_host(desk, args, words):
+    """No agent runs at the desk: asking it would end with status 4."""
+    desk.fairlead(*args).exits(2).says(*words)
+
+
+@pytest.mark.parametrize("args", [["resume", "0a"], ["abort", "0" * 32], ["rollback", "dir-0a"],
+                                  ["rollback", "f" * 64], ["releases", "--pin", "0a"]])
+def test_what_can_be_one_is_asked_of_the_hosts(desk, args):
+    desk.fairlead(*args).exits(4)

@@ -50,12 +50,29 @@ static void it_is_written_in_hex(void **state)
 	assert_string_equal(deployment_id_hex(id, hex), "30313233343536373839616263646500");
 }
 
+static void what_is_written_must_be_able_to_be_one(void **state)
+{
+	(void)state;
+	static const char *const good[] = {NULL, "0", "abcdef", "30313233343536373839616263646500"};
+	static const char *const bad[] = {
+		"", "zz", "ABCDEF", "0x12", "30313233343536373839616263646500a", "12 ", "-1"};
+	struct err err = ERR_INIT;
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		assert_int_equal(deployment_id_check(good[i], &err), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_int_equal(deployment_id_check(bad[i], &err), -1);
+		assert_int_equal(err.code, ERR_USAGE);
+		assert_non_null(strstr(err.hint, "32 hex digits"));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_attempt_is_recognised),
 		cmocka_unit_test(another_deployment_is_not),
 		cmocka_unit_test(it_is_written_in_hex),
+		cmocka_unit_test(what_is_written_must_be_able_to_be_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
