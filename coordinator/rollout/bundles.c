@@ -22,17 +22,28 @@ void bundles_release(struct bundles *bundles)
 	*bundles = (struct bundles){0};
 }
 
-/* Unlinked at once, rather than O_TMPFILE, which not every file system has. */
+/* Where a file system knows no files without a name: a name for a moment. */
+static int open_unlinked(const char *dir)
+{
+	AUTO_FREE char *path = xasprintf("%s/fairlead-bundle.XXXXXX", dir);
+	int fd = mkostemp(path, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(path);
+	return fd;
+}
+
+/* Without a name, so that nothing stays whenever this process is killed. */
 static int open_temporary(struct err *err)
 {
 	const char *dir = getenv("TMPDIR");
 	if (!dir || dir[0] != '/')
 		dir = "/tmp";
-	AUTO_FREE char *path = xasprintf("%s/fairlead-bundle.XXXXXX", dir);
-	int fd = mkostemp(path, O_CLOEXEC);
+	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	/* EISDIR: of a kernel, ENOENT: of some network file systems. */
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
+		fd = open_unlinked(dir);
 	if (fd < 0)
 		return err_errno(err, ERR_IO, errno, "cannot make a temporary file in '%s'", dir);
-	unlink(path);
 	return fd;
 }
 

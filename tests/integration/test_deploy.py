@@ -1,8 +1,12 @@
 """The main job: what is restarted, what is served, what is left alone."""
 
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
+
+from watch import names_made_in
 
 pytestmark = pytest.mark.threads
 
@@ -154,3 +158,14 @@ def test_two_deployments_at_once_collide_safely(three):
     assert len(set(three.releases())) == 1
     for host in three.hosts:
         assert "Hello again" in host.get()[1]
+
+
+def test_a_coordinator_leaves_no_file_whenever_it_is_killed(deployed):
+    """Its bundle has no name at any moment. In memory, which knows such files everywhere."""
+    with tempfile.TemporaryDirectory(prefix="fairlead-test-", dir="/dev/shm") as temporary:
+        deployed.env["TMPDIR"] = temporary
+        deployed.repo.replace("src/page.html", "Hello from Fairlead", "Hello again")
+        deployed.repo.commit()
+        with names_made_in(Path(temporary)) as made:
+            deployed.deploy().exits(0).says("APP_ONLY")
+        assert made == []
