@@ -2,9 +2,8 @@
 
 #include "common/base/mem.h"
 #include "common/base/pb.h"
+#include "common/evidence/audit_feed.h"
 #include "common/evidence/receipt.h"
-
-enum { FILE_BYTES_MAX = 128 * 1024 * 1024 }; /* an agent turns a page far earlier */
 
 /* A receipt the host has, by the record that holds it. */
 struct held {
@@ -14,9 +13,7 @@ struct held {
 
 struct audit_host {
 	struct audit_host_setup setup;
-	struct audit audit;
-	char *file; /* being received; NULL before the first */
-	struct buf content;
+	struct audit_feed feed;
 	struct held *held; /* by rising record */
 	size_t held_count;
 	unsigned compared, older;
@@ -42,7 +39,7 @@ struct audit_host *audit_host_new(const struct audit_host_setup *setup)
 		.receipt = on_receipt,
 		.user = host,
 	};
-	audit_init(&host->audit, &audit);
+	audit_init(&host->feed.audit, &audit);
 	return host;
 }
 
@@ -53,35 +50,13 @@ void audit_host_free(struct audit_host *host)
 	for (size_t i = 0; i < host->held_count; i++)
 		pb_free(&host->held[i].message->base);
 	free(host->held);
-	free(host->file);
-	buf_release(&host->content);
+	audit_feed_release(&host->feed);
 	free(host);
-}
-
-/* The host sends from one moment, so no file is torn. */
-static void finish_file(struct audit_host *host)
-{
-	if (!host->file)
-		return;
-	audit_file(&host->audit, host->file, buf_bytes(&host->content), AUDIT_END_WHOLE);
-	buf_clear(&host->content);
-	free(TAKE(host->file));
 }
 
 void audit_host_take(struct audit_host *host, const Fairlead__V1__AuditChunk *chunk)
 {
-	if (host->audit.finding.record)
-		return;
-	if (!host->file || strcmp(host->file, chunk->file) != 0) {
-		finish_file(host);
-		host->file = xstrdup(chunk->file);
-	}
-	if (host->content.len + chunk->data.len > FILE_BYTES_MAX) {
-		audit_finding(&host->audit, host->audit.chain.number + 1, host->file,
-			"the file is larger than any agent writes");
-		return;
-	}
-	buf_append(&host->content, chunk->data.data, chunk->data.len);
+	audit_feed_take(&host->feed, chunk);
 }
 
 /* ---- beside the ledger ---- */
@@ -97,7 +72,7 @@ static const struct held *find(const struct audit_host *host, uint64_t journal_n
 static int compare(void *user, const struct ledger_receipt *known)
 {
 	struct audit_host *host = user;
-	struct audit *audit = &host->audit;
+	struct audit *audit = &host->feed.audit;
 	uint64_t record = known->journal_number + 1;
 	if (record < audit->first) {
 		host->older++;
@@ -142,16 +117,16 @@ static int remember(struct audit_host *host, struct ledger *ledger, struct err *
 
 int audit_host_conclude(struct audit_host *host, struct ledger *ledger, struct err *err)
 {
-	finish_file(host);
+	audit_feed_end(&host->feed);
 	if (ledger_receipts(ledger, BYTES(host->setup.key->bytes, KEY_PUBLIC_SIZE), host->setup.app,
 		    host->setup.environment, compare, host, err) < 0)
 		return -1;
-	return host->audit.finding.record ? 0 : remember(host, ledger, err);
+	return host->feed.audit.finding.record ? 0 : remember(host, ledger, err);
 }
 
 const struct audit *audit_host_result(const struct audit_host *host)
 {
-	return &host->audit;
+	return &host->feed.audit;
 }
 
 unsigned audit_host_compared(const struct audit_host *host)

@@ -67,7 +67,11 @@ static void say_hosts(struct report *report, const struct takeover_run *run)
 	for (size_t i = 0; i < takeover->count; i++) {
 		const struct member *member = hosts_member(run->context->hosts, i);
 		const Fairlead__V1__AppStatus *app = member_app(member);
-		if (takeover->hosts[i].part == TAKEOVER_PART && member->state == MEMBER_FAILED)
+		if (takeover->hosts[i].proven)
+			report_say(report,
+				"%s: %s there, as its journal says; it has had another one since",
+				member->host->name, rollout_state_name(takeover->hosts[i].state));
+		else if (takeover->hosts[i].part == TAKEOVER_PART && member->state == MEMBER_FAILED)
 			report_say(report, "%s: not reached, so it is not known what it runs",
 				member->host->name);
 		else if (app && app->watchers > 0)

@@ -105,12 +105,18 @@ static bool was_never_asked(const struct deployment_target *target)
 	return target_state(target) == ROLLOUT_ABORTED && !target->status;
 }
 
+/* It was read from the journal already, and the host speaks of another one by now. */
+static bool is_proven(const struct deployment_target *target)
+{
+	return target->host->taken && target->host->taken->proven;
+}
+
 static void read_back(struct deployment_target *target)
 {
 	struct deployment *d = target->deployment;
 	const Fairlead__V1__DeploymentStatus *status = target_own_status(target);
 	enum rollout_state believed = target_state(target);
-	if (!status && was_never_asked(target))
+	if (!status && (was_never_asked(target) || is_proven(target)))
 		return;
 	if (status)
 		target_keep_status(target, status);

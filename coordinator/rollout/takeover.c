@@ -1,6 +1,7 @@
 #include "coordinator/rollout/takeover.h"
 
 #include "common/base/mem.h"
+#include "common/base/pb.h"
 #include "coordinator/plan/plan.h"
 
 /* ---- which one ---- */
@@ -177,7 +178,7 @@ int takeover_find(struct hosts *hosts, const struct app_config *config, struct l
 	if (ledger && ledger_recall(ledger, config->app, config->environment,
 			      deployment_id_hex(ret->id, hex), remember, ret, err) < 0)
 		return -1;
-	if (takeover_survey(ret, hosts, config->unreachable, err) < 0)
+	if (takeover_survey(ret, hosts, config, err) < 0)
 		return -1;
 	if (ret->ledger == TAKEOVER_UNKNOWN)
 		learn(ret);
@@ -192,6 +193,9 @@ void takeover_release(struct takeover *takeover)
 		free(texts[i]);
 	for (size_t i = 0; i < takeover->memory_count; i++)
 		free(takeover->memories[i].host);
+	for (size_t i = 0; i < takeover->count; i++)
+		if (takeover->hosts[i].proven)
+			pb_free(&takeover->hosts[i].proven->base);
 	free(takeover->memories);
 	free(takeover->hosts);
 	*takeover = (struct takeover){0};

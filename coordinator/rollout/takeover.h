@@ -13,12 +13,19 @@
 
 /* One member, in the order of the hosts. */
 struct takeover_host {
-	enum { TAKEOVER_APART, TAKEOVER_PART } part;  /* APART: not one of its hosts */
-	enum rollout_state state;                     /* to adopt */
-	struct err err;                               /* why it is not going to commit */
-	const Fairlead__V1__DeploymentStatus *status; /* borrowed from the member; NULL: none */
-	unsigned attempt;                             /* of its id */
-	uint64_t showing, shown;                      /* events, as the ledger remembers; 0: not */
+	enum { TAKEOVER_APART, TAKEOVER_PART } part; /* APART: not one of its hosts */
+	enum rollout_state state;                    /* to adopt */
+	struct err err;                              /* why it is not going to commit */
+	/* Borrowed from the member, or `proven`; NULL: it says nothing of it. */
+	const Fairlead__V1__DeploymentStatus *status;
+	/* How it ended there by the host's journal, receipt included; owned. NULL: not read from
+	 * there, since the host has not moved on to another deployment. */
+	Fairlead__V1__DeploymentStatus *proven;
+	/* What its journal tells of a host that speaks of another deployment by now: that this one
+	 * never was there, or nothing, for it does not reach back or does not verify. */
+	enum { TAKEOVER_NOT_READ, TAKEOVER_NEVER, TAKEOVER_FORGOTTEN } past;
+	unsigned attempt;        /* of its id */
+	uint64_t showing, shown; /* events, as the ledger remembers; 0: not */
 };
 
 enum takeover_ledger { TAKEOVER_UNKNOWN, TAKEOVER_UNFINISHED, TAKEOVER_ENDED };
@@ -58,8 +65,17 @@ bool takeover_is_running(const struct takeover *takeover);
 void takeover_cannot_prepare(struct takeover *takeover, const struct err *why);
 
 /* For takeover.c: how far every host is, once the id and the ledger's part are there. */
-int takeover_survey(struct takeover *takeover, struct hosts *hosts,
-	enum app_unreachable unreachable, struct err *err);
+int takeover_survey(struct takeover *takeover, struct hosts *hosts, const struct app_config *config,
+	struct err *err);
+/* takeover_journal.c: those that say nothing of it, and may have had it before what they speak of
+ * now, are asked for their journal: fills state, err, status and `proven`, or `past`. Waits for the
+ * answers. */
+void takeover_read_journals(
+	struct takeover *takeover, struct hosts *hosts, const struct app_config *config);
+/* The deployment that the host speaks of; NULL: of none, or it does not speak. */
+const Fairlead__V1__DeploymentStatus *takeover_newest(const struct member *member);
+/* How far a host is that says so; a state of a newer agent is one in which it is at work. Pure. */
+enum rollout_state takeover_state_of(Fairlead__V1__State state);
 /* What one host says, so far as it can be judged alone; WAITING where it says nothing. app may be
  * NULL. Pure. */
 void takeover_judge(const uint8_t id[static DEPLOYMENT_ID_SIZE], const char *name,

@@ -41,14 +41,17 @@ static bool can_be_sent_again(const struct takeover_host *host)
 	       host->attempt + 1 < DEPLOYMENT_ATTEMPTS_MAX;
 }
 
+enum rollout_state takeover_state_of(Fairlead__V1__State state)
+{
+	return (size_t)state < ARRAY_LEN(meanings) ? meanings[state] : ROLLOUT_ACTIVATING;
+}
+
 static void take_status(const char *name, const Fairlead__V1__DeploymentStatus *status,
 	unsigned attempt, struct takeover_host *ret)
 {
 	ret->status = status;
 	ret->attempt = attempt;
-	/* A newer agent may know more states; it is at work then. */
-	ret->state = (size_t)status->state < ARRAY_LEN(meanings) ? meanings[status->state]
-								 : ROLLOUT_ACTIVATING;
+	ret->state = takeover_state_of(status->state);
 	take_error(name, status->error, &ret->err);
 	if (!can_be_sent_again(ret))
 		return;
@@ -86,6 +89,15 @@ void takeover_judge(const uint8_t id[static DEPLOYMENT_ID_SIZE], const char *nam
 }
 
 /* ---- all of them ---- */
+
+const Fairlead__V1__DeploymentStatus *takeover_newest(const struct member *member)
+{
+	const Fairlead__V1__AppStatus *app =
+		member->state == MEMBER_READY ? member_app(member) : NULL;
+	if (!app)
+		return NULL;
+	return app->running ? app->running : app->last;
+}
 
 static const struct takeover_memory *memory_of(const struct takeover *takeover, const char *name)
 {
@@ -133,6 +145,14 @@ static bool stands_on_target(const struct takeover *takeover, const struct membe
 	       !digest_is_zero(&current) && digest_equal(&current, &takeover->target);
 }
 
+/* Without a ledger: as a host has it. */
+static void take_start(struct takeover *takeover)
+{
+	for (size_t i = 0; i < takeover->count && !takeover->started_unix_ms; i++)
+		if (takeover->hosts[i].status)
+			takeover->started_unix_ms = takeover->hosts[i].status->started_unix_ms;
+}
+
 /* It never began on any host, so it would begin now: not on top of what came after. */
 static int check_not_moved(
 	const struct takeover *takeover, const struct member *member, struct err *err)
@@ -141,13 +161,51 @@ static int check_not_moved(
 	if (takeover->ledger == TAKEOVER_UNFINISHED &&
 		(!app || !app->last || app->last->started_unix_ms < takeover->started_unix_ms))
 		return 0;
-	err_set(err, ERR_PREFLIGHT, "no host knows the deployment any more, and '%s' has moved on",
-		member->host->name);
+	if (takeover->ledger == TAKEOVER_UNFINISHED)
+		err_set(err, ERR_PREFLIGHT,
+			"no host knows the deployment any more, and '%s' has moved on",
+			member->host->name);
+	else
+		err_set(err, ERR_PREFLIGHT,
+			"no host knows the deployment any more, and the ledger has its end");
 	return err_hint(err, "`fairlead history` shows how it ended; `fairlead deploy --to REV` "
 			     "brings back any commit.");
 }
 
-/* A reached host that says nothing of it. */
+/* It is not said to have been aborted: nobody knows. */
+static int take_forgotten(struct takeover_host *host, const struct member *member)
+{
+	const char *name = member->host->name;
+	host->state = ROLLOUT_LOST;
+	err_set(&host->err, ERR_NOT_FOUND,
+		"host '%s' has since deployed '%s', and its journal does not tell how this "
+		"deployment ended there",
+		name, takeover_newest(member)->commit_to);
+	err_hint(&host->err,
+		"Run `fairlead audit %s`, and look at deployment.log on the host; `fairlead "
+		"status` shows what it runs.",
+		name);
+	return 0;
+}
+
+/* It must not be deployed on top of what came after. */
+static int take_overtaken(struct takeover_host *host, const struct member *member)
+{
+	host->state = ROLLOUT_ABORTED;
+	err_set(&host->err, ERR_PREFLIGHT,
+		"host '%s' never had this deployment, and has since deployed '%s'",
+		member->host->name, takeover_newest(member)->commit_to);
+	return 0;
+}
+
+static bool is_overtaken(const struct takeover *takeover, const struct takeover_host *host,
+	const struct member *member)
+{
+	return host->past == TAKEOVER_NEVER &&
+	       takeover_newest(member)->started_unix_ms >= takeover->started_unix_ms;
+}
+
+/* A reached host that says nothing of it, and is not at another one either. */
 static int judge_silent(struct takeover *takeover, const struct member *member,
 	struct takeover_host *host, struct err *err)
 {
@@ -164,8 +222,12 @@ static int judge_silent(struct takeover *takeover, const struct member *member,
 			"host '%s' was not there when the deployment began", member->host->name);
 		return 0;
 	}
+	if (host->past == TAKEOVER_FORGOTTEN)
+		return take_forgotten(host, member);
 	if (all == 0)
 		return check_not_moved(takeover, member, err);
+	if (is_overtaken(takeover, host, member))
+		return take_overtaken(host, member);
 	if (at_it > 0)
 		return 0; /* it was not asked yet */
 	host->state = ROLLOUT_ABORTED;
@@ -200,8 +262,8 @@ static void recall_shown(struct takeover *takeover, struct hosts *hosts)
 	}
 }
 
-int takeover_survey(struct takeover *takeover, struct hosts *hosts,
-	enum app_unreachable unreachable, struct err *err)
+int takeover_survey(struct takeover *takeover, struct hosts *hosts, const struct app_config *config,
+	struct err *err)
 {
 	takeover->count = hosts_count(hosts);
 	takeover->hosts = xcalloc(takeover->count + 1, sizeof(*takeover->hosts));
@@ -211,19 +273,24 @@ int takeover_survey(struct takeover *takeover, struct hosts *hosts,
 			takeover_judge(takeover->id, member->host->name, member_app(member),
 				&takeover->hosts[i]);
 	}
+	take_start(takeover);
+	takeover_read_journals(takeover, hosts, config);
 	take_target(takeover);
 	for (size_t i = 0; i < takeover->count; i++) {
 		struct takeover_host *host = &takeover->hosts[i];
 		const struct member *member = hosts_member(hosts, i);
-		bool silent = host->part == TAKEOVER_PART && host->state == ROLLOUT_WAITING &&
-			      !host->status;
-		if (silent && judge_silent(takeover, member, host, err) < 0)
+		bool silent = host->part == TAKEOVER_PART && !host->status;
+		/* One that is at another deployment has got rid of this one, somehow. */
+		if (silent && host->state != ROLLOUT_WAITING && host->past == TAKEOVER_FORGOTTEN)
+			take_forgotten(host, member);
+		else if (silent && host->state == ROLLOUT_WAITING &&
+			 judge_silent(takeover, member, host, err) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < takeover->count; i++) {
 		const struct member *member = hosts_member(hosts, i);
 		if (member->state != MEMBER_READY)
-			judge_unreached(takeover, member, unreachable, &takeover->hosts[i]);
+			judge_unreached(takeover, member, config->unreachable, &takeover->hosts[i]);
 	}
 	recall_shown(takeover, hosts);
 	return 0;

@@ -1,5 +1,6 @@
 """The coordinator is killed at an exact point of a deployment over three hosts; then somebody takes it up, or nobody."""
 
+import base64
 import os
 import random
 import signal
@@ -54,6 +55,13 @@ def kill_at(fleet, point, strategy=PATIENT):
     coordinator = Paced(fleet, "deploy")
     coordinator.run_until(POINTS[point])
     return coordinator.kill()
+
+
+def said_id(lines):
+    """The beginning of the deployment's id, as it is said."""
+    [said] = [line["message"] for line in lines if line["event"] == "say"
+              and line["message"].startswith("deployment ")]
+    return said.split()[1]
 
 
 def assert_new(fleet):
@@ -145,6 +153,61 @@ def test_resume_confirms_the_hosts_that_are_left(three):
     assert_each_once(before, resumed.ndjson, names(three))
 
 
+def another_one(fleet, host, text="Something else", ledger=None):
+    """Somebody deploys something else to this host alone."""
+    fleet.repo.commit({"src/page.html": f"<h1>{text}, visited {{visits}} times</h1>\n"})
+    fleet.deploy("-l", host.name, *(["--ledger", ledger] if ledger else [])).exits(0)
+
+
+def ends(fleet):
+    """How the second deployment of the ledger ended on each host."""
+    return {host["host"]: host["state"] for host in fleet.fairlead("history", "--json").exits(0).json[-2]["hosts"]}
+
+
+@pytest.mark.parametrize("verb", ["resume", "abort"])
+def test_a_host_that_has_gone_on_to_another_one_is_known_by_its_journal(three, verb):
+    partly_confirmed(three)
+    gone_on, left = three.hosts[0], three.hosts[2]
+    another_one(three, gone_on)
+    release = gone_on.release
+    if verb == "abort":
+        three.fairlead("abort").exits(4).says("too late to abort: host 'web", "committed already")
+        three.fairlead("status").says("healthy")
+    three.fairlead("resume").exits(0).says("web1: committed there, as its journal says")
+    assert gone_on.release == release, "it is not brought back"
+    assert NEW in left.get()[1]
+    assert ends(three) == {"web1": "committed", "web2": "committed", "web3": "committed"}
+    three.fairlead("audit").exits(0)
+
+
+def test_what_no_journal_tells_is_not_known(make_fleet):
+    """The old pages of its journal are dropped, and with them how it ended."""
+    fleet = make_fleet(hosts=3)
+    fleet.host.write_config(journal={"segment": 1, "keep": 1})
+    fleet.start().deploy().exits(0)
+    partly_confirmed(fleet)
+    for number in range(4):
+        another_one(fleet, fleet.host, f"Number {number}")
+    resumed = fleet.fairlead("resume").exits(6)
+    resumed.says("web1", "has since deployed", "does not tell how this deployment ended", "fairlead audit web1")
+    assert ends(fleet)["web1"] == "lost", "no word for what nobody knows"
+
+
+def test_nothing_is_deployed_on_top_of_what_came_after(three, tmp_path):
+    change(three)
+    coordinator = Paced(three, "deploy")
+    asked = coordinator.run_until(state("accepted"))["host"]
+    coordinator.kill()
+    old = three.releases()
+    # The others were not: they wait for its word.
+    overtaken = next(host for host in three.hosts if host.name != asked)
+    # From another machine: the ledger here still says that it runs.
+    another_one(three, overtaken, ledger=tmp_path / "elsewhere.db")
+    expected = [host.release if host is overtaken else before for host, before in zip(three.hosts, old)]
+    three.fairlead("resume").exits(4).says(overtaken.name, "has since deployed")
+    assert three.releases() == expected
+
+
 def test_abort_is_too_late_when_a_host_has_committed(three):
     partly_confirmed(three)
     three.fairlead("abort").exits(4).says("too late", "resume")
@@ -154,9 +217,7 @@ def test_abort_is_too_late_when_a_host_has_committed(three):
 
 def test_resume_by_a_prefix_of_the_id(three):
     before = kill_at(three, "all prepared")
-    [said] = [line["message"] for line in before if line["event"] == "say"
-              and line["message"].startswith("deployment ")]
-    prefix = said.split()[1][:6]
+    prefix = said_id(before)[:6]
     three.fairlead("resume", "f" * 12).exits(2).says("f" * 12)
     three.fairlead("resume", "not-an-id").exits(2)
     three.fairlead("resume", prefix).exits(0)
