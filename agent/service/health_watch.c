@@ -140,7 +140,9 @@ void health_watch_schedule(struct health_watch *watch)
 	if (watch->phase == WATCH_OPEN && watch->want_status)
 		health_process_ask(watch);
 	uint64_t now = clock_mono_ms();
-	uint64_t wake = watch->guard_at_ms;
+	/* The answer under way schedules anew. A timer that is due meanwhile would come again at
+	 * once, and libuv reads nothing between timers that are due. */
+	uint64_t wake = watch->asking_status ? UINT64_MAX : watch->guard_at_ms;
 	for (size_t i = 0; i < watch->count; i++)
 		if (watch->checks[i].wake_ms < wake)
 			wake = watch->checks[i].wake_ms;
@@ -180,7 +182,7 @@ static void on_timer(uv_timer_t *timer)
 		}
 		health_watch_follow(check, health_tick(&check->health, now));
 	}
-	if (now >= watch->guard_at_ms)
+	if (!watch->asking_status && now >= watch->guard_at_ms)
 		watch->want_status = 1;
 	health_watch_schedule(watch);
 }
