@@ -14,12 +14,38 @@ struct report *member_report_new(const struct options *options, struct hosts *ho
 		options_style(options), options_verbosity(options), names, count, stdout, stderr);
 }
 
+/* Each host that was left out, and why; how many were not. */
+static size_t say_skipped(struct report *report, struct hosts *hosts)
+{
+	size_t ready = 0;
+	for (size_t i = 0; i < hosts_count(hosts); i++) {
+		const struct member *member = hosts_member(hosts, i);
+		ready += member->state == MEMBER_READY;
+		if (member->state == MEMBER_FAILED)
+			report_say(report, "skipped: %s", member->err.message);
+	}
+	return ready;
+}
+
+static enum rollout_outcome outcome_of(size_t reached, size_t count)
+{
+	if (reached == count)
+		return ROLLOUT_DONE;
+	return reached ? ROLLOUT_DONE_SKIPPED : ROLLOUT_UNCHANGED;
+}
+
 int member_report_nothing(struct report *report, const struct context *context, const char *why)
 {
-	bool skipped = hosts_failure(context->hosts) != NULL;
-	int status = rollout_outcome_exit_status(skipped ? ROLLOUT_DONE_SKIPPED : ROLLOUT_DONE);
-	AUTO_FREE char *line = xasprintf("nothing to do: %s%s", why,
-		skipped ? "; hosts that could not be reached were skipped" : "");
-	report_end(report, "nothing", status, clock_mono_ms() - context->started_mono_ms, line);
+	size_t reached = say_skipped(report, context->hosts), count = hosts_count(context->hosts);
+	int status = rollout_outcome_exit_status(outcome_of(reached, count));
+	AUTO(buf) struct buf line = {0};
+	if (reached || !count)
+		buf_printf(&line, "nothing to do: %s", why);
+	else
+		buf_append_str(&line, "no host could be reached, nothing was changed");
+	if (reached && reached < count)
+		buf_append_str(&line, "; hosts that could not be reached were skipped");
+	report_end(report, "nothing", status, clock_mono_ms() - context->started_mono_ms,
+		buf_str(&line));
 	return status;
 }

@@ -145,6 +145,18 @@ def test_an_unreachable_host_is_status_4_and_the_others_do_not_change(three):
     assert three.releases() == before and three.pids() == pids
 
 
+def test_who_is_skipped_and_why_is_said_also_when_there_is_nothing_to_do(three):
+    config = (three.repo.path / "fairlead.yaml").read_text()
+    three.repo.commit({"fairlead.yaml": config + "strategy: { unreachable: skip }\n"})
+    three.deploy().exits(0)
+    three.hosts[2].stop()
+    three.deploy().exits(11).says("nothing to do", "skipped", "web3", "refused")
+    for host in three.hosts[:2]:
+        host.stop()
+    three.deploy().exits(4).says("web1", "refused")
+    three.fairlead("rollback", three.releases()[0][:12]).exits(4).says("web1", "refused")
+
+
 def test_a_host_that_accepts_and_never_answers_is_status_4(guarded):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         text = guarded.inventory.read_text()
