@@ -14,12 +14,14 @@ static void not_concluded(struct deployment *d, const char *what, const struct e
 		d->trouble = *err;
 }
 
-static void write_log(struct deployment *d, enum deployment_log_kind kind)
+static int write_log(struct deployment *d, enum deployment_log_kind kind)
 {
 	struct deployment_log_entry entry = {kind, d->status, d->plan->files_changed};
 	struct err err = ERR_INIT;
-	if (deployment_log_write(d->app->store.dirfd, &entry, d->log_how, &err) < 0)
-		not_concluded(d, "deployment log", &err);
+	if (deployment_log_write(d->app->store.dirfd, &entry, d->log_how, &err) == 0)
+		return 0;
+	not_concluded(d, "deployment log", &err);
+	return -1;
 }
 
 static int newest_activation(const struct store *store, uint64_t *ret, struct err *err)
@@ -85,8 +87,9 @@ static void act_rolled_back(struct deployment *d)
 {
 	if (d->blame == MACHINE_BLAME_RELEASE && !digest_equal(&d->from, &d->to))
 		mark_release(d, 0);
-	write_log(d, DEPLOYMENT_LOG_FAILED);
-	write_log(d, DEPLOYMENT_LOG_ROLLBACK);
+	/* In this order in both files: the next agent appends what is not there. */
+	if (write_log(d, DEPLOYMENT_LOG_FAILED) == 0)
+		write_log(d, DEPLOYMENT_LOG_ROLLBACK);
 	conclude(d);
 }
 
