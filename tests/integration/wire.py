@@ -43,6 +43,18 @@ def fields(data):
     return found
 
 
+def replaced(message, path, content):
+    """The message with other bytes in the field of that path, all lengths around it made right."""
+    first, *rest = path
+    out = b""
+    for field, values in fields(message).items():
+        for value in values:
+            if field == first:
+                value = replaced(value, rest, content) if rest else content
+            out += data(field, value) if isinstance(value, bytes) else number(field, value)
+    return out
+
+
 def latest(message):
     """{field: value}, the last of each."""
     return {field: values[-1] for field, values in fields(message).items()}
