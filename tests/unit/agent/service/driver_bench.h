@@ -29,13 +29,14 @@ struct bench {
 	Fairlead__V1__ProcessSpec process;
 	Fairlead__V1__CommandSpec command;
 	Fairlead__V1__RestartPolicy restart;
+	Fairlead__V1__Limits limits; /* of no plan until it is put there */
 	ProtobufCBinaryData words[8];
 	ProtobufCBinaryData scripts[3];
 	char *sockets[4];
 	/* The last answer. */
 	int answered;
 	struct err err;
-	char state[32], message[256];
+	char state[32], message[256], held[256];
 	pid_t pid;
 	unsigned restarts;
 };
@@ -56,7 +57,8 @@ static inline struct bench *bench_new(const char *driver)
 	struct bench *b = xcalloc(1, sizeof(*b));
 	snprintf(b->root, sizeof(b->root), "/tmp/fairlead-driver-XXXXXX");
 	assert_non_null(mkdtemp(b->root));
-	b->store.path = xasprintf("%s/store", b->root);
+	/* Longer than sun_path, as a store may be. */
+	b->store.path = xasprintf("%s/%0120d", b->root, 7);
 	memset(b->release.bytes, 0xab, DIGEST_SIZE);
 	b->release_path = store_release_path(&b->store, &b->release);
 	AUTO_FREE char *bin = xasprintf("%s/bin", b->release_path);
@@ -74,6 +76,7 @@ static inline struct bench *bench_new(const char *driver)
 	fairlead__v1__process_spec__init(&b->process);
 	fairlead__v1__command_spec__init(&b->command);
 	fairlead__v1__restart_policy__init(&b->restart);
+	fairlead__v1__limits__init(&b->limits);
 	b->restart.policy = pb_str("no");
 	b->process.restart = &b->restart;
 	b->plan.name = pb_str("web");
@@ -125,6 +128,7 @@ static inline void bench_on_done(
 		return;
 	snprintf(b->state, sizeof(b->state), "%s", status->state);
 	snprintf(b->message, sizeof(b->message), "%s", status->message);
+	snprintf(b->held, sizeof(b->held), "%s", status->limits);
 	b->pid = (pid_t)status->pid;
 	b->restarts = status->restarts;
 }

@@ -1,189 +1,31 @@
 /* The process driver with the real fairlead-shim. */
-#include "agent/service/service.h"
 #include "agent/shim/pidfile.h"
-#include "common/base/mem.h"
-#include "common/base/pb.h"
-#include "common/os/clock.h"
-#include "common/os/file.h"
 #include "common/os/spawn.h"
+#include "tests/unit/agent/service/driver_bench.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
-
-#include <cmocka.h>
-
-enum { PATIENCE_MS = 30000 };
-
-struct bench {
-	char root[64];
-	struct store store;
-	uv_loop_t loop;
-	struct service_context context;
-	struct digest release;
-	char *release_path;
-	const struct service_ops *ops;
-	Fairlead__V1__ServicePlan plan;
-	Fairlead__V1__ProcessSpec process;
-	Fairlead__V1__RestartPolicy restart;
-	Fairlead__V1__Limits limits;
-	ProtobufCBinaryData command[8];
-	/* The last answer. */
-	int answered;
-	struct err err;
-	char state[32], message[256], held[256];
-	pid_t pid;
-	unsigned restarts;
-};
 
 static int setup(void **state)
 {
-	struct bench *b = xcalloc(1, sizeof(*b));
-	snprintf(b->root, sizeof(b->root), "/tmp/fairlead-driver-XXXXXX");
-	assert_non_null(mkdtemp(b->root));
-	/* Longer than sun_path, as a store may be. */
-	b->store.path = xasprintf("%s/%0120d", b->root, 7);
-	memset(b->release.bytes, 0xab, DIGEST_SIZE);
-	b->release_path = store_release_path(&b->store, &b->release);
-	assert_int_equal(make_dirs(b->release_path, 0755, NULL), 0);
-	b->store.dirfd = open_dir(b->store.path, NULL);
-	uv_loop_init(&b->loop);
-	b->context = (struct service_context){
-		.loop = &b->loop,
-		.store = &b->store,
-		.shim_path = BIN_DIR "/fairlead-shim",
-	};
-	b->ops = service_ops_find("process");
-	assert_non_null(b->ops);
-	fairlead__v1__service_plan__init(&b->plan);
-	fairlead__v1__process_spec__init(&b->process);
-	fairlead__v1__restart_policy__init(&b->restart);
-	fairlead__v1__limits__init(&b->limits);
-	b->restart.policy = pb_str("no");
-	b->process.restart = &b->restart;
+	struct bench *b = bench_new("process");
 	b->process.limits = &b->limits;
-	b->plan.name = pb_str("web");
-	b->plan.process = &b->process;
 	b->plan.stop_timeout_ms = 10000;
 	*state = b;
 	return 0;
 }
 
-static void command(struct bench *b, const char *const *argv)
+static int teardown(void **state)
 {
-	b->process.n_command = 0;
-	b->process.command = b->command;
-	for (; *argv; argv++)
-		b->command[b->process.n_command++] = pb_borrow(*argv, strlen(*argv));
+	bench_stop(*state);
+	bench_free(*state);
+	return 0;
 }
 
 static void shell(struct bench *b, const char *script)
 {
 	const char *const argv[] = {"sh", "-c", script, NULL};
-	command(b, argv);
-}
-
-static void on_done(void *user, const Fairlead__V1__ServiceStatus *status, const struct err *err)
-{
-	struct bench *b = user;
-	b->answered++;
-	b->err = *err;
-	if (!status)
-		return;
-	snprintf(b->state, sizeof(b->state), "%s", status->state);
-	snprintf(b->message, sizeof(b->message), "%s", status->message);
-	snprintf(b->held, sizeof(b->held), "%s", status->limits);
-	b->pid = (pid_t)status->pid;
-	b->restarts = status->restarts;
-}
-
-static void wait_answer(struct bench *b)
-{
-	uint64_t give_up = clock_mono_ms() + PATIENCE_MS;
-	while (!b->answered) {
-		uv_run(&b->loop, UV_RUN_NOWAIT);
-		if (clock_mono_ms() > give_up)
-			fail_msg("no answer");
-		poll(NULL, 0, 1);
-	}
-	assert_int_equal(b->answered, 1);
-	uv_run(&b->loop, UV_RUN_NOWAIT); /* the handles close */
-}
-
-static void start(struct bench *b)
-{
-	b->answered = 0;
-	struct err err = ERR_INIT;
-	if (b->ops->start(&b->context, &b->plan, &b->release, on_done, b, &err) < 0)
-		fail_msg("%s", err.message);
-	assert_int_equal(b->answered, 0);
-	wait_answer(b);
-}
-
-static void start_well(struct bench *b)
-{
-	start(b);
-	if (b->err.code != ERR_NONE)
-		fail_msg("%s", b->err.message);
-	assert_string_equal(b->state, "running");
-	assert_true(b->pid > 1);
-}
-
-static void ask(struct bench *b)
-{
-	b->answered = 0;
-	assert_int_equal(b->ops->status(&b->context, &b->plan, on_done, b, NULL), 0);
-	wait_answer(b);
-	assert_int_equal(b->err.code, ERR_NONE);
-}
-
-static void stop(struct bench *b)
-{
-	b->answered = 0;
-	assert_int_equal(b->ops->stop(&b->context, &b->plan, SERVICE_ENDS, on_done, b, NULL), 0);
-	wait_answer(b);
-	if (b->err.code != ERR_NONE)
-		fail_msg("%s", b->err.message);
-	assert_string_equal(b->state, "stopped");
-}
-
-static int teardown(void **state)
-{
-	struct bench *b = *state;
-	stop(b);
-	uv_run(&b->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&b->loop), 0);
-	close(b->store.dirfd);
-	assert_int_equal(tree_remove(AT_FDCWD, b->root, NULL), 0);
-	free(b->store.path);
-	free(b->release_path);
-	free(b);
-	return 0;
-}
-
-static void pause_briefly(void)
-{
-	poll(NULL, 0, 5);
-}
-
-/* Until cond, evaluated again and again; fails after PATIENCE_MS. */
-#define WAIT_UNTIL(step, cond)                                                                     \
-	do {                                                                                       \
-		uint64_t give_up_ = clock_mono_ms() + PATIENCE_MS;                                 \
-		for (step; !(cond); step) {                                                        \
-			if (clock_mono_ms() > give_up_)                                            \
-				fail_msg("still not: %s", #cond);                                  \
-			pause_briefly();                                                           \
-		}                                                                                  \
-	} while (0)
-
-static int exists(pid_t pid)
-{
-	struct process process;
-	return process_read(pid, &process, NULL) == 0;
+	bench_command(b, argv);
 }
 
 /* A number that the service wrote to `name` in its release; 0 while it has not. */
@@ -196,14 +38,6 @@ static pid_t number_in(const struct bench *b, const char *name)
 	return (pid_t)strtol(buf_str(&text), NULL, 10);
 }
 
-static void read_log(const struct bench *b, struct buf *text)
-{
-	int fd;
-	assert_int_equal(b->ops->open_log(&b->context, &b->plan, 0, &fd, NULL), 0);
-	assert_int_equal(service_log_tail(fd, 100, text, NULL), 0);
-	close(fd);
-}
-
 static pid_t shim_of(pid_t service)
 {
 	struct process process;
@@ -214,37 +48,37 @@ static pid_t shim_of(pid_t service)
 static void starts_says_so_and_stops(void **state)
 {
 	struct bench *b = *state;
-	ask(b);
+	bench_ask(b);
 	assert_string_equal(b->state, "stopped");
 	shell(b, "echo hello from $FAIRLEAD_SERVICE in $PWD; echo err >&2; exec sleep 1000");
-	start_well(b);
+	bench_start_well(b);
 	pid_t pid = b->pid;
 	assert_int_equal(getsid(pid), pid);
-	ask(b);
+	bench_ask(b);
 	assert_string_equal(b->state, "running");
 	assert_int_equal(b->pid, pid);
 	AUTO(buf) struct buf log = {0};
 	AUTO_FREE char *line = xasprintf("\nhello from web in %s\nerr\n", b->release_path);
-	WAIT_UNTIL((buf_clear(&log), read_log(b, &log)), strstr(buf_str(&log), line));
+	WAIT_UNTIL(bench_log(b, &log), strstr(buf_str(&log), line));
 	pid_t shim = shim_of(pid);
-	stop(b);
-	assert_false(exists(pid));
-	WAIT_UNTIL((void)0, !exists(shim));
-	ask(b);
+	bench_stop(b);
+	assert_false(bench_exists(pid));
+	WAIT_UNTIL((void)0, !bench_exists(shim));
+	bench_ask(b);
 	assert_string_equal(b->state, "stopped");
-	stop(b); /* again is fine */
+	bench_stop(b); /* again is fine */
 }
 
 static void a_second_supervisor_is_refused(void **state)
 {
 	struct bench *b = *state;
 	shell(b, "exec sleep 1000");
-	start_well(b);
+	bench_start_well(b);
 	pid_t pid = b->pid;
-	start(b);
+	bench_start(b);
 	assert_true(err_is_of_host(&b->err)); /* the release is not to blame */
 	assert_non_null(strstr(b->err.message, "already"));
-	ask(b);
+	bench_ask(b);
 	assert_int_equal(b->pid, pid);
 }
 
@@ -260,15 +94,15 @@ static void a_missing_command_is_said_at_once(void **state)
 	};
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		const char *const argv[] = {cases[i].command, NULL};
-		command(b, argv);
+		bench_command(b, argv);
 		struct err err = ERR_INIT;
 		assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
 		assert_int_equal(err.code, ERR_CONFIG);
 		assert_non_null(strstr(err.message, cases[i].command));
-		start(b);
+		bench_start(b);
 		assert_int_equal(b->err.code, ERR_FAILED);
 		assert_non_null(strstr(b->err.message, cases[i].message));
-		ask(b);
+		bench_ask(b);
 		assert_string_equal(b->state, "stopped");
 	}
 }
@@ -295,7 +129,7 @@ static void bad_plans_are_refused(void **state)
 	assert_non_null(strstr(err.message, "no-such-user-here"));
 	b->plan.name = pb_str("../evil");
 	assert_int_equal(b->ops->check(&b->context, &b->plan, b->release_path, &err), -1);
-	assert_int_equal(b->ops->status(&b->context, &b->plan, on_done, b, &err), -1);
+	assert_int_equal(b->ops->status(&b->context, &b->plan, bench_on_done, b, &err), -1);
 	b->plan.name = pb_str("web");
 }
 
@@ -307,8 +141,8 @@ static void failures_are_retried_and_then_given_up(void **state)
 	b->restart.max_retries = 2;
 	b->restart.backoff_ms = 60;
 	uint64_t began = clock_mono_ms();
-	start_well(b);
-	WAIT_UNTIL(ask(b), strcmp(b->state, "failed") == 0);
+	bench_start_well(b);
+	WAIT_UNTIL(bench_ask(b), strcmp(b->state, "failed") == 0);
 	assert_true(clock_mono_ms() - began >= 60 + 120);
 	assert_string_equal(b->message, "exited with status 3");
 	assert_int_equal(b->restarts, 2);
@@ -328,10 +162,10 @@ static void a_killed_service_comes_back_another_one(void **state)
 	b->restart.policy = pb_str("on-failure");
 	b->restart.max_retries = 3;
 	b->restart.backoff_ms = 50;
-	start_well(b);
+	bench_start_well(b);
 	pid_t before = b->pid;
 	kill(before, SIGKILL);
-	WAIT_UNTIL(ask(b), strcmp(b->state, "running") == 0 && b->pid != before);
+	WAIT_UNTIL(bench_ask(b), strcmp(b->state, "running") == 0 && b->pid != before);
 	assert_int_equal(b->restarts, 1);
 }
 
@@ -341,8 +175,8 @@ static void a_good_end_rests(void **state)
 	shell(b, "exit 0");
 	b->restart.policy = pb_str("on-failure");
 	b->restart.max_retries = 3;
-	start_well(b);
-	WAIT_UNTIL(ask(b), strcmp(b->state, "stopped") == 0);
+	bench_start_well(b);
+	WAIT_UNTIL(bench_ask(b), strcmp(b->state, "stopped") == 0);
 	assert_string_equal(b->message, "exited with status 0");
 }
 
@@ -353,12 +187,12 @@ static void nothing_of_a_service_is_left(void **state)
 	shell(b, "setsid sh -c 'trap \"\" TERM; (echo $$ > inner); while :; do sleep 1; done' & "
 		 "sleep 1000");
 	b->plan.stop_timeout_ms = 100;
-	start_well(b);
+	bench_start_well(b);
 	pid_t inner = 0;
 	WAIT_UNTIL(inner = number_in(b, "inner"), inner);
 	assert_int_not_equal(getsid(inner), b->pid);
-	stop(b);
-	assert_false(exists(inner));
+	bench_stop(b);
+	assert_false(bench_exists(inner));
 }
 
 static void one_that_ignores_term_is_killed_in_time(void **state)
@@ -366,14 +200,14 @@ static void one_that_ignores_term_is_killed_in_time(void **state)
 	struct bench *b = *state;
 	shell(b, "trap '' TERM; (echo $$ > ready); while :; do sleep 1; done");
 	b->plan.stop_timeout_ms = 200;
-	start_well(b);
+	bench_start_well(b);
 	WAIT_UNTIL((void)0, number_in(b, "ready"));
 	uint64_t began = clock_mono_ms();
-	stop(b);
+	bench_stop(b);
 	uint64_t took = clock_mono_ms() - began;
 	assert_true(took >= 200);
 	assert_true(took < 10000); /* the time it would have without a limit of its own */
-	assert_false(exists(b->pid));
+	assert_false(bench_exists(b->pid));
 }
 
 static void what_a_crash_leaves_is_gone_before_the_restart(void **state)
@@ -382,11 +216,11 @@ static void what_a_crash_leaves_is_gone_before_the_restart(void **state)
 	shell(b, "sleep 1000 & echo $! >> child; test -f again && sleep 1000; touch again; exit 1");
 	b->restart.policy = pb_str("on-failure");
 	b->restart.max_retries = 1;
-	start_well(b);
+	bench_start_well(b);
 	pid_t child = 0;
 	WAIT_UNTIL(child = number_in(b, "child"), child);
-	WAIT_UNTIL(ask(b), strcmp(b->state, "running") == 0 && b->restarts == 1);
-	assert_false(exists(child));
+	WAIT_UNTIL(bench_ask(b), strcmp(b->state, "running") == 0 && b->restarts == 1);
+	assert_false(bench_exists(child));
 }
 
 static void it_outlives_the_agent(void **state)
@@ -400,16 +234,16 @@ static void it_outlives_the_agent(void **state)
 		uv_loop_init(&loop);
 		b->context.loop = &loop;
 		b->answered = 0;
-		b->ops->start(&b->context, &b->plan, &b->release, on_done, b, NULL);
+		b->ops->start(&b->context, &b->plan, &b->release, bench_on_done, b, NULL);
 		while (!b->answered)
 			uv_run(&loop, UV_RUN_ONCE);
 		raise(SIGKILL);
 	}
 	assert_int_equal(waitpid(agent, NULL, 0), agent);
-	ask(b);
+	bench_ask(b);
 	assert_string_equal(b->state, "running");
-	assert_true(exists(b->pid));
-	stop(b);
+	assert_true(bench_exists(b->pid));
+	bench_stop(b);
 }
 
 static void a_service_without_its_shim_is_found_and_stopped(void **state)
@@ -417,18 +251,18 @@ static void a_service_without_its_shim_is_found_and_stopped(void **state)
 	struct bench *b = *state;
 	shell(b, "trap '' TERM; sleep 1000 & echo $! > child; while :; do sleep 1; done");
 	b->plan.stop_timeout_ms = 100;
-	start_well(b);
+	bench_start_well(b);
 	pid_t pid = b->pid, child = 0, shim = shim_of(pid);
 	WAIT_UNTIL(child = number_in(b, "child"), child);
 	kill(shim, SIGKILL);
-	WAIT_UNTIL((void)0, !exists(shim));
-	ask(b);
+	WAIT_UNTIL((void)0, !bench_exists(shim));
+	bench_ask(b);
 	assert_string_equal(b->state, "running");
 	assert_string_equal(b->message, "its supervisor is gone");
 	assert_int_equal(b->pid, pid);
-	stop(b);
-	assert_false(exists(pid));
-	assert_false(exists(child));
+	bench_stop(b);
+	assert_false(bench_exists(pid));
+	assert_false(bench_exists(child));
 }
 
 static void a_reused_pid_is_left_alone(void **state)
@@ -443,7 +277,7 @@ static void a_reused_pid_is_left_alone(void **state)
 	assert_int_equal(make_dirs(dir, 0700, NULL), 0);
 	AUTO_CLOSE int dirfd = open_dir(dir, NULL);
 	assert_int_equal(pidfile_write(dirfd, "web.pid", other.pid, "x", NULL), 0);
-	ask(b);
+	bench_ask(b);
 	assert_string_equal(b->state, "running"); /* the file is understood */
 
 	struct pidfile file;
@@ -456,8 +290,8 @@ static void a_reused_pid_is_left_alone(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		assert_int_equal(
 			file_write_atomic(dirfd, "web.pid", BYTES_STR(lines[i]), 0600, NULL), 0);
-		stop(b);
-		assert_true(exists(other.pid));
+		bench_stop(b);
+		assert_true(bench_exists(other.pid));
 	}
 	spawn_kill(&other, SIGKILL);
 	waitpid(other.pid, NULL, 0);
@@ -469,12 +303,12 @@ static void a_limit_of_memory_holds_and_is_said(void **state)
 	struct bench *b = *state;
 	b->limits.memory_bytes = UINT64_C(48) << 20;
 	const char *const argv[] = {"tail", "/dev/zero", NULL}; /* without an end, it keeps all */
-	command(b, argv);
-	start_well(b);
-	ask(b);
+	bench_command(b, argv);
+	bench_start_well(b);
+	bench_ask(b);
 	if (strcmp(b->state, "running") == 0)
 		assert_non_null(strstr(b->held, "memory 50.3 MB ("));
-	WAIT_UNTIL(ask(b), strcmp(b->state, "failed") == 0);
+	WAIT_UNTIL(bench_ask(b), strcmp(b->state, "failed") == 0);
 	/* By whom depends on the host; that it was killed for memory is said. */
 	if (strstr(b->message, "killed"))
 		assert_non_null(strstr(b->message, "more than its limit of memory"));
@@ -489,13 +323,13 @@ static void limits_that_nobody_holds_are_said(void **state)
 	b->limits.processes = 64;
 	b->limits.open_files = 77;
 	shell(b, "exec sleep 1000");
-	start_well(b);
-	ask(b);
+	bench_start_well(b);
+	bench_ask(b);
 	assert_non_null(strstr(b->held, "cpu 50% ("));
 	assert_non_null(strstr(b->held, "processes 64 ("));
 	assert_non_null(strstr(b->held, "open files 77 (rlimit)"));
-	stop(b); /* and again: the groups are made anew */
-	start_well(b);
+	bench_stop(b); /* and again: the groups are made anew */
+	bench_start_well(b);
 }
 
 static void limits_and_environment_reach_the_service(void **state)
@@ -510,9 +344,9 @@ static void limits_and_environment_reach_the_service(void **state)
 	b->process.env = env;
 	setenv("SECRET_OF_THE_AGENT", "1", 1);
 	shell(b, "ulimit -n; env; echo done; sleep 1000");
-	start_well(b);
+	bench_start_well(b);
 	AUTO(buf) struct buf log = {0};
-	WAIT_UNTIL((buf_clear(&log), read_log(b, &log)), strstr(buf_str(&log), "\ndone\n"));
+	WAIT_UNTIL(bench_log(b, &log), strstr(buf_str(&log), "\ndone\n"));
 	const char *text = buf_str(&log);
 	assert_non_null(strstr(text, "\n99\n"));
 	assert_non_null(strstr(text, "\nLANG=xx\n"));
@@ -532,9 +366,9 @@ static void it_runs_as_its_user(void **state)
 	b->process.user = pb_str("nobody");
 	assert_int_equal(chmod(b->root, 0755), 0);
 	shell(b, "id -un; grep -E '^(CapEff|Uid)' /proc/self/status; echo done; sleep 1000");
-	start_well(b);
+	bench_start_well(b);
 	AUTO(buf) struct buf log = {0};
-	WAIT_UNTIL((buf_clear(&log), read_log(b, &log)), strstr(buf_str(&log), "\ndone\n"));
+	WAIT_UNTIL(bench_log(b, &log), strstr(buf_str(&log), "\ndone\n"));
 	assert_non_null(strstr(buf_str(&log), "\nnobody\n"));
 	assert_non_null(strstr(buf_str(&log), "CapEff:\\x090000000000000000\n"));
 }
