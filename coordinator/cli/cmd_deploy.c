@@ -1,10 +1,13 @@
 #include "common/base/mem.h"
+#include "common/os/clock.h"
 #include "coordinator/cli/actor.h"
 #include "coordinator/cli/member_report.h"
 #include "coordinator/cli/planning.h"
 #include "coordinator/cli/takeover_run.h"
 #include "coordinator/rollout/deployment.h"
 #include "coordinator/rollout/label.h"
+
+#include <poll.h>
 
 /* ---- what is said before ---- */
 
@@ -107,6 +110,33 @@ static int deploy(const struct options *options, const struct planning *planning
 
 /* ---- the same again: the coordinator before has gone ---- */
 
+/* One that was killed is seen to be gone a moment later. */
+enum { GONE_MS = 2000, LOOK_AGAIN_MS = 50 };
+
+static void count_watchers(
+	void *user, struct member *member, const ProtobufCMessage *reply, const struct err *err)
+{
+	unsigned *watchers = user;
+	(void)member;
+	(void)err;
+	if (reply)
+		*watchers += ((const Fairlead__V1__AppStatus *)(const void *)reply)->watchers;
+}
+
+/* A deployment has one driver: two would refuse and abort each other's steps. */
+static bool is_driven(struct hosts *hosts)
+{
+	uint64_t give_up_ms = clock_mono_ms() + GONE_MS;
+	for (;;) {
+		unsigned watchers = 0;
+		hosts_ask_all(
+			hosts, FAIRLEAD__V1__ACTION__ACTION_STATUS, count_watchers, &watchers);
+		if (!watchers || clock_mono_ms() >= give_up_ms)
+			return watchers > 0;
+		poll(NULL, 0, LOOK_AGAIN_MS);
+	}
+}
+
 static bool is_same(const struct planning *planning, const struct member *member)
 {
 	const Fairlead__V1__DeploymentStatus *running =
@@ -121,7 +151,8 @@ static bool is_same(const struct planning *planning, const struct member *member
 	       (!plan->forced[0] || running->class_ == host->change->class);
 }
 
-/* >0 TAKEOVER_NOTHING: nobody deploys here. ERR_LOCKED: somebody deploys something else. */
+/* >0 TAKEOVER_NOTHING: nobody deploys here. ERR_LOCKED: somebody deploys something else, or is
+ * still at it. */
 static int find_same(const struct options *options, const struct planning *planning,
 	struct takeover *ret, struct err *err)
 {
@@ -131,6 +162,8 @@ static int find_same(const struct options *options, const struct planning *plann
 	for (size_t i = 0; i < hosts_count(context->hosts); i++)
 		if (!is_same(planning, hosts_member(context->hosts, i)))
 			return -1;
+	if (is_driven(context->hosts))
+		return -1;
 	struct err locked = *err;
 	err_clear(err);
 	if (takeover_find_with(options, context, NULL, ret, err) == TAKEOVER_FOUND &&

@@ -261,7 +261,8 @@ static int fails(enum call call, const char *what)
 CALLS(DEFINE)
 
 /* What the kernel does not do: a packet or a small write to a pipe goes whole (pipe(7)), only a
- * disk has no space, and neither a pipe nor what is no socket either (an eventfd) has errors. */
+ * disk has no space, and neither a pipe nor what is no socket either (an eventfd) has errors;
+ * nor does the latter sleep, and so wake for a signal, when it does not block. */
 static int cannot_be(enum call call, int fd, size_t len, unsigned how)
 {
 	struct stat st;
@@ -269,7 +270,7 @@ static int cannot_be(enum call call, int fd, size_t len, unsigned how)
 		return 0;
 	int pipe = S_ISFIFO(st.st_mode), file = S_ISREG(st.st_mode);
 	if (!file && !pipe && !S_ISSOCK(st.st_mode))
-		return how != EINTR;
+		return how != EINTR || REAL(fcntl)(fd, F_GETFL) & O_NONBLOCK;
 	if (pipe && how != SHORT)
 		return how != EINTR;
 	if (pipe) /* of which the reader may ask for whole packets: O_DIRECT */

@@ -154,6 +154,7 @@ def test_two_deployments_at_once_collide_safely(three):
     runs = [three.popen("deploy") for _ in range(2)]
     results = [(process.communicate(timeout=60), process.returncode) for _, process in runs]
     statuses = sorted(status for _, status in results)
+    # [0, 0]: the second came when the first had ended.
     assert statuses in ([0, 0], [0, 3]), results
     assert len(set(three.releases())) == 1
     for host in three.hosts:
@@ -168,4 +169,5 @@ def test_a_coordinator_leaves_no_file_whenever_it_is_killed(deployed):
         deployed.repo.commit()
         with names_made_in(Path(temporary)) as made:
             deployed.deploy().exits(0).says("APP_ONLY")
-        assert made == []
+        # ThreadSanitizer keeps a file of its own there.
+        assert [name for name in made if not name.startswith("tsan.")] == []

@@ -102,6 +102,15 @@ def test_the_same_deploy_again_takes_it_up(three, point, tally):
     assert len(ids) == 1
 
 
+def test_the_same_deploy_again_leaves_a_coordinator_alone_that_is_there(three):
+    change(three)
+    coordinator = Paced(three, "deploy")
+    coordinator.run_until(POINTS["one prepared"])
+    three.deploy().exits(3).says("is deploying", "fairlead resume")
+    assert coordinator.finish() == 0, coordinator.lines
+    assert_new(three)
+
+
 def settled(fleet):
     statuses = fleet.fairlead("status", "--json").exits(0).ndjson
     return all(status["running"] is None for status in statuses)
