@@ -148,8 +148,7 @@ static int open_services(const struct service_context *context, struct err *err)
 }
 
 /* ERR_NOT_FOUND: no shim there. */
-static int ask_shim(
-	struct operation *op, Fairlead__V1__ShimVerb verb, uv_poll_cb readable, struct err *err)
+static int ask_shim(struct operation *op, uv_poll_cb readable, struct err *err)
 {
 	AUTO_CLOSE int dirfd = open_services(op->context, err);
 	if (dirfd < 0)
@@ -159,7 +158,7 @@ static int ask_shim(
 	if (fd < 0)
 		return -1;
 	Fairlead__V1__ShimRequest request = FAIRLEAD__V1__SHIM_REQUEST__INIT;
-	request.verb = verb;
+	request.verb = op->verb;
 	AUTO(buf) struct buf packet = {0};
 	PB_PACK(&request, &packet);
 	struct err why = ERR_INIT;
@@ -259,9 +258,38 @@ static void stop_orphans(uv_timer_t *timer)
 	operation_after(op, ORPHAN_POLL_MS, stop_orphans);
 }
 
-/* What the shim said, or that it went away without a word. */
-static void reply_readable(struct operation *op, uv_timer_cb without_shim)
+/* ---- one question to the shim ---- */
+
+static void reply_readable(uv_poll_t *poll, int status, int events);
+
+static int send_question(struct operation *op, struct err *err)
 {
+	struct err why = ERR_INIT;
+	if (ask_shim(op, reply_readable, &why) == 0) {
+		operation_after(op, op->timeout_ms, timed_out);
+		return 0;
+	}
+	if (why.code == ERR_NOT_FOUND) {
+		operation_after(op, 0, op->without_shim);
+		return 0;
+	}
+	*err = why;
+	return -1;
+}
+
+static void ask_again(uv_timer_t *timer)
+{
+	struct operation *op = timer->data;
+	struct err err = ERR_INIT;
+	if (send_question(op, &err) < 0)
+		operation_fail(op, &err);
+}
+
+/* What the shim said, or that it went away without a word. */
+static void reply_readable(uv_poll_t *poll, int status, int events)
+{
+	(void)status, (void)events;
+	struct operation *op = poll->data;
 	struct err err = ERR_INIT;
 	int rc = packet_recv(op->fd, &op->received, NULL, &err);
 	if (rc == PACKET_EMPTY)
@@ -272,37 +300,26 @@ static void reply_readable(struct operation *op, uv_timer_cb without_shim)
 		return;
 	}
 	if (rc == PACKET_CLOSED) {
+		/* It has ended, or is there and has lost the question: then it must not be taken
+		 * for gone, and its service be stopped behind its back. */
+		uv_timer_cb then = op->asked_again ? op->without_shim : ask_again;
+		op->asked_again = 1;
 		operation_unwait(op);
-		operation_after(op, 0, without_shim);
+		operation_after(op, 0, then);
 		return;
 	}
 	give_reply(op, FAILED_IS_A_STATUS);
 }
 
-static void status_readable(uv_poll_t *poll, int status, int events)
-{
-	(void)status, (void)events;
-	reply_readable(poll->data, status_without_shim);
-}
-
-static void stop_readable(uv_poll_t *poll, int status, int events)
-{
-	(void)status, (void)events;
-	reply_readable(poll->data, stop_orphans);
-}
-
-static int ask(struct operation *op, Fairlead__V1__ShimVerb verb, uv_poll_cb readable,
-	uv_timer_cb without_shim, uint64_t timeout_ms, struct err *err)
+static int ask(struct operation *op, Fairlead__V1__ShimVerb verb, uv_timer_cb without_shim,
+	uint64_t timeout_ms, struct err *err)
 {
 	struct err why = ERR_INIT;
-	if (ask_shim(op, verb, readable, &why) == 0) {
-		operation_after(op, timeout_ms, timed_out);
+	op->verb = verb;
+	op->without_shim = without_shim;
+	op->timeout_ms = timeout_ms;
+	if (send_question(op, &why) == 0)
 		return 0;
-	}
-	if (why.code == ERR_NOT_FOUND) {
-		operation_after(op, 0, without_shim);
-		return 0;
-	}
 	if (err)
 		*err = why;
 	operation_free(op);
@@ -315,8 +332,7 @@ static int process_status(const struct service_context *context,
 	if (plan_check_name(plan, err) < 0)
 		return -1;
 	return ask(operation_new(context, plan->name, done, user),
-		FAIRLEAD__V1__SHIM_VERB__SHIM_STATUS, status_readable, status_without_shim,
-		STATUS_TIMEOUT_MS, err);
+		FAIRLEAD__V1__SHIM_VERB__SHIM_STATUS, status_without_shim, STATUS_TIMEOUT_MS, err);
 }
 
 static Fairlead__V1__ShimVerb stop_verb(
@@ -339,8 +355,8 @@ static int process_stop(const struct service_context *context,
 	op->stop_timeout_ms = plan->stop_timeout_ms;
 	if (!op->stop_signal)
 		op->stop_signal = SIGTERM;
-	return ask(op, stop_verb(plan, after), stop_readable, stop_orphans,
-		plan->stop_timeout_ms + STOP_GRACE_MS, err);
+	return ask(op, stop_verb(plan, after), stop_orphans, plan->stop_timeout_ms + STOP_GRACE_MS,
+		err);
 }
 
 static int process_open_log(const struct service_context *context,

@@ -17,7 +17,12 @@ struct operation {
 	void *user;
 	struct buf received;
 	void (*complete)(struct operation *op); /* shim_start.h */
-	/* What stop_orphan (driver_process.c) is at. */
+	/* A question to a shim (driver_process.c). */
+	Fairlead__V1__ShimVerb verb;
+	uv_timer_cb without_shim;
+	uint64_t timeout_ms;
+	int asked_again;
+	/* What stop_orphans (driver_process.c) is at. */
 	int stop_signal;
 	uint64_t stop_timeout_ms;
 	uint64_t kill_at_ms;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from disk import (FINAL, Journal, check_journal, check_receipts, check_release, checksums,
                   release_record)
-from lab import FINDINGS, Fleet, wait_until
+from lab import Fleet, processes_below, wait_until
 
 QUIET_S = 0.05
 SETTLE_S = 30
@@ -189,6 +189,10 @@ class Bed(Fleet):
     def check_processes(self, current):
         assert self.processes() == ([current] if current else []), \
             f"the service runs from {self.processes()}, current is {current}"
+        wait_until(lambda: len(self.supervisors()) <= 1, "a supervisor of what has ended has ended too")
+
+    def supervisors(self):
+        return [process for process in processes_below(self.dir) if "fairlead-shim" in process]
 
     def check_outcome(self, records, current):
         """`current` and what is remembered of the release say the same as the journal."""

@@ -1,9 +1,11 @@
 /* The process driver with the real fairlead-shim. */
+#include "agent/shim/control.h"
 #include "agent/shim/pidfile.h"
 #include "common/os/spawn.h"
 #include "tests/unit/agent/service/driver_bench.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 
 static int setup(void **state)
@@ -265,6 +267,48 @@ static void a_service_without_its_shim_is_found_and_stopped(void **state)
 	assert_false(bench_exists(child));
 }
 
+static void say_running(void *user, Fairlead__V1__ServiceStatus *ret)
+{
+	(void)user;
+	ret->name = pb_str("web");
+	ret->driver = pb_str("process");
+	ret->state = pb_str("running");
+	ret->pid = getpid();
+}
+
+/* A supervisor that hangs up on the first question unheard, and then answers. */
+static void serve_all_but_the_first(struct control *control)
+{
+	const struct control_calls calls = {.status = say_running};
+	close(accept(control->listen_fd, NULL, NULL));
+	for (;;) {
+		struct pollfd fds[CONTROL_FDS];
+		control_fds(control, fds);
+		if (poll(fds, CONTROL_FDS, -1) > 0)
+			control_serve(control, fds, &calls);
+	}
+}
+
+static void a_lost_question_is_asked_again(void **state)
+{
+	struct bench *b = *state;
+	struct control control;
+	AUTO_FREE char *folder = xasprintf("%s/state/services", b->store.path);
+	AUTO_FREE char *path = xasprintf("%s/web.sock", folder);
+	assert_int_equal(make_dirs(folder, 0755, NULL), 0);
+	assert_int_equal(control_open(&control, path, NULL), 0);
+	fcntl(control.listen_fd, F_SETFL, 0);
+	pid_t supervisor = fork();
+	if (supervisor == 0)
+		serve_all_but_the_first(&control);
+	control_release(&control);
+	bench_ask(b);
+	assert_string_equal(b->state, "running");
+	assert_int_equal(b->pid, supervisor);
+	kill(supervisor, SIGKILL);
+	waitpid(supervisor, NULL, 0);
+}
+
 static void a_reused_pid_is_left_alone(void **state)
 {
 	struct bench *b = *state;
@@ -390,6 +434,7 @@ int main(void)
 		TEST(what_a_crash_leaves_is_gone_before_the_restart),
 		TEST(it_outlives_the_agent),
 		TEST(a_service_without_its_shim_is_found_and_stopped),
+		TEST(a_lost_question_is_asked_again),
 		TEST(a_reused_pid_is_left_alone),
 		TEST(a_limit_of_memory_holds_and_is_said),
 		TEST(limits_that_nobody_holds_are_said),
