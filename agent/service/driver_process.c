@@ -147,7 +147,7 @@ static int open_services(const struct service_context *context, struct err *err)
 		context->store->dirfd, shim_service_dir, O_RDONLY | O_DIRECTORY, 0, err);
 }
 
-/* ERR_NOT_FOUND: no shim there. */
+/* ERR_NOT_FOUND: no shim there. ERR_UNREACHABLE: it hung up. */
 static int ask_shim(struct operation *op, uv_poll_cb readable, struct err *err)
 {
 	AUTO_CLOSE int dirfd = open_services(op->context, err);
@@ -163,9 +163,6 @@ static int ask_shim(struct operation *op, uv_poll_cb readable, struct err *err)
 	PB_PACK(&request, &packet);
 	struct err why = ERR_INIT;
 	int rc = packet_send(fd, buf_bytes(&packet), -1, &why);
-	/* A shim that ends at this moment is as good as none; one that is there is not. */
-	if (rc < 0 && why.code == ERR_UNREACHABLE)
-		return err_set(err, ERR_NOT_FOUND, "its supervisor is gone");
 	if (rc == PACKET_BLOCKED)
 		return err_set(err, ERR_INTERNAL, "its supervisor takes no requests");
 	if (rc < 0) {
@@ -261,20 +258,31 @@ static void stop_orphans(uv_timer_t *timer)
 /* ---- one question to the shim ---- */
 
 static void reply_readable(uv_poll_t *poll, int status, int events);
+static void ask_again(uv_timer_t *timer);
+
+/* It has ended, or is there and has lost the question: then it must not be taken for gone, and its
+ * service be stopped behind its back. */
+static void hung_up(struct operation *op)
+{
+	uv_timer_cb then = op->asked_again ? op->without_shim : ask_again;
+	op->asked_again = 1;
+	operation_after(op, 0, then);
+}
 
 static int send_question(struct operation *op, struct err *err)
 {
 	struct err why = ERR_INIT;
 	if (ask_shim(op, reply_readable, &why) == 0) {
 		operation_after(op, op->timeout_ms, timed_out);
-		return 0;
-	}
-	if (why.code == ERR_NOT_FOUND) {
+	} else if (why.code == ERR_NOT_FOUND) {
 		operation_after(op, 0, op->without_shim);
-		return 0;
+	} else if (why.code == ERR_UNREACHABLE) {
+		hung_up(op);
+	} else {
+		*err = why;
+		return -1;
 	}
-	*err = why;
-	return -1;
+	return 0;
 }
 
 static void ask_again(uv_timer_t *timer)
@@ -300,12 +308,8 @@ static void reply_readable(uv_poll_t *poll, int status, int events)
 		return;
 	}
 	if (rc == PACKET_CLOSED) {
-		/* It has ended, or is there and has lost the question: then it must not be taken
-		 * for gone, and its service be stopped behind its back. */
-		uv_timer_cb then = op->asked_again ? op->without_shim : ask_again;
-		op->asked_again = 1;
 		operation_unwait(op);
-		operation_after(op, 0, then);
+		hung_up(op);
 		return;
 	}
 	give_reply(op, FAILED_IS_A_STATUS);
